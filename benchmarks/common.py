@@ -1,0 +1,51 @@
+"""What every benchmark shares: where results go, what they were measured with, how sure a share is."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """Writes a result with what is needed to repeat it, and prints it."""
+    record = {"command": shlex.join(["python", f"benchmarks/{name}.py", *_shown_arguments()]), **_machine(), **result}
+    text = json.dumps(record, indent=2) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def share(right: int, n: int) -> dict[str, float | int | list[float]]:
+    """A share with its n and 95 % interval (Wilson 1927)."""
+    z = 1.96
+    p = right / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return {"value": round(p, 4), "n": n, "interval_95": [round(middle - half, 4), round(middle + half, 4)]}
+
+
+def _shown_arguments() -> list[str]:
+    """The arguments without the folders of whoever ran it."""
+    return [Path(argument).name if os.sep in argument else argument for argument in sys.argv[1:]]
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores visible, {platform.system()}",
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in ("mien", "numpy", "pillow", "onnxruntime")},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

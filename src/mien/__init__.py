@@ -1,0 +1,53 @@
+"""mien reads facial expressions in photographs, and says what share of people would agree.
+
+>>> import mien
+>>> faces = mien.predict("examples/astronaut.jpg")
+>>> faces[0].expression
+'happy'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ConfigError, DatasetError, ImageError, MienError, ModelError
+from mien.labels import CROWD, EXPRESSIONS
+
+if TYPE_CHECKING:
+    from mien.recognize import Recognizer, predict
+    from mien.result import Face, Faces, Predictions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CROWD",
+    "EXPRESSIONS",
+    "ConfigError",
+    "DatasetError",
+    "Face",
+    "Faces",
+    "ImageError",
+    "MienError",
+    "ModelError",
+    "Predictions",
+    "Recognizer",
+    "predict",
+]
+
+# Loaded when first used, so that `import mien` is quick.
+_LAZY = {
+    "Face": "mien.result",
+    "Faces": "mien.result",
+    "Predictions": "mien.result",
+    "Recognizer": "mien.recognize",
+    "predict": "mien.recognize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

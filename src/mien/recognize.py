@@ -1,0 +1,244 @@
+"""The whole road in one place: picture → faces → aligned crops → expressions."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.align import align_faces, whole_picture
+from mien.classify import Classifier
+from mien.detect import Detections, create_detector
+from mien.errors import ConfigError, ImageError
+from mien.image import DEFAULT_MAX_PIXELS, ImageSource, describe, read_image
+from mien.labels import CROWD, EXPRESSIONS
+from mien.result import Face, Faces, Predictions
+
+
+class Recognizer:
+    """Finds the faces in pictures and reads their expressions.
+
+    One recogniser may be shared by several threads.
+
+        recognizer = mien.Recognizer()
+        faces = recognizer.predict("party.jpg")
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "base",
+        *,
+        detector: str = "centerface",
+        detector_size: int = 640,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        threads: int | None = None,
+    ) -> None:
+        """Loads the models.
+
+        Args:
+            model: the name of a model that comes with mien, a folder that `mien train` made, or an ONNX file.
+            detector: ``centerface``, or ``none`` for pictures that are face crops already.
+            detector_size: long side in pixels at which a picture is searched; larger finds smaller faces.
+            max_pixels: pictures with more pixels are refused before they are decoded.
+            threads: CPU threads to use; None leaves it to ONNX Runtime.
+
+        Raises:
+            ModelError: there is no such model, or it is damaged.
+            ConfigError: there is no such detector, or a number is out of range.
+        """
+        if max_pixels < 1:
+            raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
+        self._detector = create_detector(detector, size=detector_size, threads=threads)
+        self._classifier = Classifier(model, threads=threads)
+        self._max_pixels = max_pixels
+
+    @property
+    def model(self) -> str:
+        """The name of the expression model, as its file states it."""
+        return self._classifier.name
+
+    def predict(self, image: ImageSource) -> Faces:
+        """Reads one picture.
+
+        Args:
+            image: a path, the bytes of a file, a binary file object, a NumPy array (RGB) or a PIL image.
+
+        Returns:
+            The faces, surest first; empty when nobody is there.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        found = self._find(image)
+        if found.error is not None:
+            raise found.error
+        return self._read([found])[0]
+
+    def predict_many(self, images: Iterable[ImageSource], *, batch_size: int = 32) -> Iterator[Faces]:
+        """Reads many pictures, in constant memory, however many there are.
+
+        A picture that cannot be read becomes a `Faces` whose `error` says why; the rest go on.
+
+        Args:
+            images: pictures as `predict` takes them, drawn one by one as they are needed.
+            batch_size: faces that go through the expression network at once, at least 1. Results come as soon
+                as so many faces, or pictures, have been gathered.
+
+        Yields:
+            The faces of each picture, in the order given.
+
+        Raises:
+            ConfigError: `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
+        return self._predict_many(images, batch_size)
+
+    def _predict_many(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Faces]:
+        waiting: list[_Found] = []
+        gathered = 0
+        for image, decoded in _ahead(self._decode, images):
+            waiting.append(self._find(image, decoded))
+            gathered += max(1, len(waiting[-1].crops))
+            if gathered >= batch_size:
+                yield from self._read(waiting)
+                waiting, gathered = [], 0
+        yield from self._read(waiting)
+
+    def classify(self, crops: NDArray[np.uint8], *, batch_size: int = 64) -> Predictions:
+        """Reads faces that are cut out already; nothing is searched or turned.
+
+        Args:
+            crops: uint8 (N, H, W) grey or (N, H, W, 3) RGB, framed as FER-2013 frames its faces: from above the
+                brows to the chin, the face filling the square.
+            batch_size: faces that go through the network at once.
+
+        Returns:
+            Three readings of each face, float32, in the order given.
+
+        Raises:
+            ImageError: the array has another shape or type.
+        """
+        if crops.dtype != np.uint8 or crops.ndim not in (3, 4) or (crops.ndim == 4 and crops.shape[3] != 3):
+            raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")
+        if 0 in crops.shape[1:]:
+            raise ImageError(f"crops: {crops.shape} have no pixels")
+        size = self._classifier.size
+        if crops.shape[1:] != (size, size):
+            crops = np.array([whole_picture(crop, size=size) for crop in crops], np.uint8)
+            crops = crops.reshape(-1, size, size)
+        return self._classifier.classify(crops, batch_size=batch_size)
+
+    def _decode(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
+        try:
+            return read_image(image, max_pixels=self._max_pixels)
+        except ImageError as error:
+            return error
+
+    def _find(self, image: ImageSource, decoded: "NDArray[np.uint8] | ImageError | None" = None) -> "_Found":
+        """Everything of a picture but the expressions: faces, landmarks, aligned crops."""
+        pixels = self._decode(image) if decoded is None else decoded
+        size = self._classifier.size
+        # What was read to its end cannot be read again, so a file object is not kept for drawing.
+        origin = None if hasattr(image, "read") else image
+        if isinstance(pixels, ImageError):
+            return _Found(
+                describe(image), origin, (None, None), None, np.empty((0, size, size), np.uint8), pixels
+            )
+        height, width = pixels.shape[:2]
+        if self._detector is None:
+            crops = whole_picture(pixels, size=size)[None]
+            return _Found(describe(image), origin, (width, height), None, crops, None)
+        detections = self._detector.detect(pixels)
+        crops = align_faces(pixels, detections.boxes, detections.landmarks, size=size)
+        return _Found(describe(image), origin, (width, height), detections, crops, None)
+
+    def _read(self, pictures: "list[_Found]") -> list[Faces]:
+        """The expressions of all the faces of several pictures, in one go."""
+        if not pictures:
+            return []
+        readings = self._classifier.classify(np.concatenate([picture.crops for picture in pictures]))
+        results, first = [], 0
+        for picture in pictures:
+            rows = range(first, first + len(picture.crops))
+            faces = tuple(_face(picture, row - first, readings, row) for row in rows)
+            width, height = picture.width_height
+            error = None if picture.error is None else str(picture.error)
+            results.append(Faces(picture.source, width, height, faces, error, picture.origin))
+            first = rows.stop
+        return results
+
+
+def predict(image: ImageSource) -> Faces:
+    """Reads one picture with the default models, which are loaded at the first call.
+
+    Args:
+        image: a path, the bytes of a file, a binary file object, a NumPy array (RGB) or a PIL image.
+
+    Returns:
+        The faces, surest first; empty when nobody is there.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    return _default_recognizer().predict(image)
+
+
+@cache
+def _default_recognizer() -> Recognizer:
+    return Recognizer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A picture whose faces are found and cut out, and not yet read."""
+
+    source: str
+    origin: ImageSource | None
+    width_height: tuple[int | None, int | None]
+    detections: Detections | None
+    crops: NDArray[np.uint8]  # (n, size, size), grey
+    error: ImageError | None
+
+
+def _face(picture: _Found, index: int, readings: Predictions, row: int) -> Face:
+    found = picture.detections
+    width, height = picture.width_height
+    return Face(
+        box=(0.0, 0.0, float(width or 0), float(height or 0))
+        if found is None
+        else _floats(found.boxes[index]),
+        landmarks=None if found is None else tuple(_floats(point) for point in found.landmarks[index]),
+        detection_score=None if found is None else float(found.scores[index]),
+        probabilities=dict(zip(EXPRESSIONS, _floats(readings.probabilities[row]), strict=True)),
+        crowd=dict(zip(CROWD, _floats(readings.crowd[row]), strict=True)),
+        fer2013=dict(zip(EXPRESSIONS, _floats(readings.fer2013[row]), strict=True)),
+    )
+
+
+def _floats(values: NDArray[np.float32]) -> Any:
+    return tuple(float(value) for value in values)
+
+
+def _ahead(work: Any, items: Iterable[Any], depth: int = 2) -> Iterator[tuple[Any, Any]]:
+    """Each item with the result of `work` on it, done in a thread up to `depth` items ahead of the reader."""
+    pending: deque[tuple[Any, Future[Any]]] = deque()
+    source = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for item in islice(source, depth):
+                pending.append((item, pool.submit(work, item)))
+            while pending:
+                item, result = pending.popleft()
+                done = result.result()
+                for following in islice(source, 1):
+                    pending.append((following, pool.submit(work, following)))
+                yield item, done
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,207 @@
+"""What every caller gets: a Face, the Faces of one picture, and the Predictions of bare crops."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import ConfigError, ImageError
+from mien.labels import CROWD, EXPRESSIONS
+
+if TYPE_CHECKING:
+    import pandas
+    from PIL import Image
+
+    from mien.image import ImageSource
+
+_LANDMARKS: Final = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+
+COLUMNS: Final = (
+    *("source", "width", "height", "face", "x1", "y1", "x2", "y2", "detection_score"),
+    *("expression", "probability", "unclear"),
+    *(f"probability_{name}" for name in EXPRESSIONS),
+    *(f"crowd_{name}" for name in CROWD),
+    *(f"{name}_{axis}" for name in _LANDMARKS for axis in "xy"),
+)
+"""The columns of Faces.rows(), and so of CSV, Parquet and pandas tables, in their order."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Face:
+    """One face: where it is, and how people would call its expression. Nothing in it is rounded.
+
+    Attributes:
+        box: (x1, y1, x2, y2) in pixels of the upright picture, inside it.
+        landmarks: five (x, y): left eye, right eye, nose, left and right corner of the mouth, as the viewer
+            sees them; None when no detector ran.
+        detection_score: the detector's confidence in [0, 1]; None when no detector ran.
+        probabilities: the seven expressions (mien.labels.EXPRESSIONS, in order); their sum is 1.
+        crowd: the shares of ten people's answers (mien.labels.CROWD, in order); their sum is 1.
+        fer2013: the seven expressions as FER-2013's original labels would have it; their sum is 1.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: tuple[tuple[float, float], ...] | None
+    detection_score: float | None
+    probabilities: dict[str, float]
+    crowd: dict[str, float]
+    fer2013: dict[str, float]
+
+    @property
+    def expression(self) -> str:
+        """The most probable of the seven expressions."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def probability(self) -> float:
+        """The probability of `expression`."""
+        return self.probabilities[self.expression]
+
+    @property
+    def unclear(self) -> float:
+        """The share of people who would say that they cannot tell, or that this is no face."""
+        return self.crowd["unknown"] + self.crowd["not_a_face"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The face as in the JSON record: pixels rounded to 1 decimal, scores and shares to 4."""
+        return {
+            "box": [round(value, 1) for value in self.box],
+            "detection_score": None if self.detection_score is None else round(self.detection_score, 4),
+            "landmarks": None
+            if self.landmarks is None
+            else [[round(x, 1), round(y, 1)] for x, y in self.landmarks],
+            "expression": self.expression,
+            "probability": round(self.probability, 4),
+            "unclear": round(self.unclear, 4),
+            "probabilities": {name: round(value, 4) for name, value in self.probabilities.items()},
+            "crowd": {name: round(value, 4) for name, value in self.crowd.items()},
+        }
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{value:.0f}" for value in self.box)
+        return f"Face({self.expression} {self.probability:.0%}, unclear {self.unclear:.0%}, box=({box}))"
+
+
+@dataclass(frozen=True, repr=False)
+class Faces(Sequence[Face]):
+    """The faces of one picture, a sequence of Face; empty when nobody is there.
+
+    Attributes:
+        source: the picture's name: its path as given, "<bytes>", "<array>", ...
+        width: of the upright picture, in pixels; None when it could not be read.
+        height: of the upright picture, in pixels; None when it could not be read.
+        faces: in the order in which they were found.
+        error: why the picture could not be read, or None.
+    """
+
+    source: str
+    width: int | None
+    height: int | None
+    faces: tuple[Face, ...] = ()
+    error: str | None = None
+    # What the picture was read from, for draw(): never decoded pixels, so that thousands of Faces stay small.
+    _origin: "ImageSource | None" = field(default=None, compare=False)
+
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Face, ...]: ...
+    def __getitem__(self, index: int | slice) -> Face | tuple[Face, ...]:
+        return self.faces[index]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[Face]:
+        return iter(self.faces)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The picture's JSON record: source, width, height, error, faces (see Face.to_dict)."""
+        return {
+            "source": self.source,
+            "width": self.width,
+            "height": self.height,
+            "error": self.error,
+            "faces": [face.to_dict() for face in self.faces],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat dict a face, with the keys COLUMNS and the values of the JSON record, rounded as there.
+
+        `face` counts from 0. A picture without a face, or with an error, has no rows.
+        """
+        rows = []
+        for number, face in enumerate(self.faces):
+            record = face.to_dict()
+            places = record["landmarks"] or [[None, None]] * len(_LANDMARKS)
+            values = (
+                *(self.source, self.width, self.height, number, *record["box"], record["detection_score"]),
+                *(record["expression"], record["probability"], record["unclear"]),
+                *(record["probabilities"][name] for name in EXPRESSIONS),
+                *(record["crowd"][name] for name in CROWD),
+                *(value for place in places for value in place),
+            )
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+        return rows
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A table of rows(): one row a face, the columns COLUMNS even when there is no face.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def draw(self) -> "Image.Image":
+        """The upright picture in RGB with the faces drawn on it. Reads the picture again.
+
+        Raises:
+            ImageError: the picture could not be read, is gone, or is another one by now.
+        """
+        from mien.draw import draw_faces
+        from mien.image import read_image
+
+        if self.error is not None or self.width is None or self.height is None:
+            raise ImageError(self.error or f"{self.source}: was not read, so there is nothing to draw on")
+        if self._origin is None:
+            raise ImageError(f"{self.source}: was not kept: use mien.draw.draw_faces(image, faces)")
+        image = read_image(self._origin, max_pixels=self.width * self.height)
+        if image.shape[:2] != (self.height, self.width):
+            raise ImageError(f"{self.source}: has changed since it was read: predict it again")
+        return draw_faces(image, self.faces)
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"Faces({self.source!r}, error={self.error!r})"
+        found = ", ".join(f"{face.expression} {face.probability:.0%}" for face in self.faces[:8])
+        more = f", and {len(self) - 8} more" if len(self) > 8 else ""
+        return f"Faces({self.source!r}, {self.width}×{self.height}: {found or 'nobody'}{more})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Three readings of N faces, float32, each row a distribution.
+
+    Attributes:
+        probabilities: (N, 7), the columns mien.labels.EXPRESSIONS.
+        crowd: (N, 10), the columns mien.labels.CROWD.
+        fer2013: (N, 7), the columns mien.labels.EXPRESSIONS.
+    """
+
+    probabilities: NDArray[np.float32]
+    crowd: NDArray[np.float32]
+    fer2013: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def expressions(self) -> list[str]:
+        """The most probable expression of each face."""
+        return [EXPRESSIONS[index] for index in self.probabilities.argmax(axis=1)]

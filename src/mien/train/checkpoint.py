@@ -1,0 +1,85 @@
+"""Checkpoints: the whole state of a run in one safetensors file, written atomically, holding no pickle."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from mien.errors import ConfigError
+from mien.train.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a run changes as it goes on. Random numbers need no place here: they are drawn anew each epoch."""
+
+    model: nn.Module
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+
+
+def save_checkpoint(path: Path, state: State, recipe: Recipe, epochs_done: int) -> None:
+    """Writes the state so that a crash at any moment leaves either the old file or the new one."""
+    part = path.with_suffix(".part")
+    metadata = {"recipe": _as_json(recipe), "epochs_done": str(epochs_done)}
+    save_file(_flatten(state), part, metadata=metadata)
+    part.replace(path)
+
+
+def load_checkpoint(path: Path, state: State, recipe: Recipe) -> int:
+    """Puts a saved state back in place, and says how many epochs it has behind it; 0 where there is none.
+
+    Raises:
+        ConfigError: the checkpoint is of another recipe, or damaged.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path}: not a whole checkpoint ({error}); delete it to start afresh") from error
+    if metadata.get("recipe") != _as_json(recipe):
+        raise ConfigError(
+            f"{path}: of a run with another recipe; delete it to start afresh, or choose another --out"
+        )
+    _restore(state, saved)
+    return int(metadata["epochs_done"])
+
+
+def _as_json(recipe: Recipe) -> str:
+    return json.dumps(asdict(recipe), sort_keys=True)
+
+
+def _flatten(state: State) -> dict[str, Tensor]:
+    tensors = {
+        **{f"model.{name}": tensor for name, tensor in state.model.state_dict().items()},
+        **{f"average.{name}": tensor for name, tensor in state.average.state_dict().items()},
+        **{
+            f"momentum.{index}": slots["momentum_buffer"]
+            for index, slots in state.optimizer.state_dict()["state"].items()
+        },
+    }
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _restore(state: State, saved: dict[str, Tensor]) -> None:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): tensor for name, tensor in saved.items() if name.startswith(prefix)
+        }
+
+    state.model.load_state_dict(part("model."))
+    state.average.load_state_dict(part("average."))
+    optimizer: dict[str, Any] = state.optimizer.state_dict()
+    optimizer["state"] = {
+        int(index): {"momentum_buffer": tensor} for index, tensor in part("momentum.").items()
+    }
+    state.optimizer.load_state_dict(optimizer)

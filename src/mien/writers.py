@@ -1,0 +1,236 @@
+"""Writes results as they come: a table for people; JSON, JSON lines, CSV and Parquet for programs.
+
+Output is valid whenever it is left off, also by Ctrl-C or an error.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from mien.draw import COLOURS
+from mien.errors import ConfigError
+from mien.result import COLUMNS, Face, Faces
+
+Format = Literal["table", "json", "jsonl", "csv", "parquet"]
+
+_FORMATS: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_BAR = 20
+
+
+class Writer(Protocol):
+    """Something that takes the faces of one picture after another."""
+
+    def write(self, faces: Faces) -> None:
+        """Writes the faces of one picture."""
+
+    def close(self) -> None:
+        """Ends the output, so that it is whole."""
+
+
+def format_of(out: Path | None, given: Format | None) -> Format:
+    """The format to write: the one given, else by the file's ending, else a table.
+
+    Raises:
+        ConfigError: the file's ending says nothing, or the format needs a file and there is none.
+    """
+    if given is None and out is not None:
+        if out.suffix.lower() not in _FORMATS:
+            raise ConfigError(
+                f"{out}: cannot tell the format by its ending: use {' '.join(_FORMATS)} or --format"
+            )
+        return _FORMATS[out.suffix.lower()]
+    if given == "parquet" and out is None:
+        raise ConfigError("--format parquet: is not text, name a file for it with --out")
+    return given or "table"
+
+
+@contextmanager
+def open_writer(format: Format, out: Path | None, names: list[str]) -> Iterator[Writer]:
+    """Opens the output, and ends it so that it is whole, whatever happens in between.
+
+    Args:
+        format: how to write.
+        out: the file to write; None for standard output.
+        names: the names of all pictures to come, for the width of the table's first column.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        # Opened even for Parquet, whose library opens it again: the error is the system's own, and comes first.
+        opened = nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
+    with opened as stream:
+        writer: Writer
+        match format:
+            case "table":
+                writer = TableWriter(stream, names)
+            case "json":
+                writer = JsonWriter(stream)
+            case "jsonl":
+                writer = JsonLinesWriter(stream)
+            case "csv":
+                writer = CsvWriter(stream)
+            case "parquet":
+                writer = ParquetWriter(Path(stream.name))
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+class TableWriter:
+    """One row a face: picture, expression, a bar in the expression's colour, the next likely, unclear."""
+
+    def __init__(self, stream: IO[str], names: list[str]) -> None:
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        longest = max((cell_len(name) for name in names), default=7)
+        self._name_width = max(7, min(longest, 40, self._console.width - 66))
+        self._started = False
+
+    def write(self, faces: Faces) -> None:
+        if not self._started:
+            self._started = True
+            heading = f"{'picture':{self._name_width}}  face  expression                      %  "
+            self._console.print(Text(f"{heading}then             unclear", style="bold"))
+        name = _shorten(faces.source, self._name_width)
+        if faces.error is not None:
+            self._console.print(Text(f"{name}     –  could not be read", style="dim"))
+        elif not faces:
+            self._console.print(Text(f"{name}     –  nobody found", style="dim"))
+        for number, face in enumerate(faces):
+            first = name if number == 0 else " " * self._name_width
+            self._console.print(self._row(first, number, face))
+
+    def close(self) -> None:
+        pass
+
+    @staticmethod
+    def _row(name: str, number: int, face: Face) -> Text:
+        ranked = sorted(face.probabilities.items(), key=lambda item: -item[1])
+        (expression, probability), (second, share) = ranked[:2]
+        red, green, blue = COLOURS[expression]
+        return Text.assemble(
+            f"{name}  {number:4d}  {expression:8s} ",
+            (_bar(probability), f"rgb({red},{green},{blue})"),
+            (f"  {probability:4.0%}", "bold"),
+            f"  {second:8s} {share:4.0%}",
+            (f"  {face.unclear:8.0%}", "yellow" if face.unclear >= 0.3 else "dim"),
+        )
+
+
+class JsonWriter:
+    """An array with one record a picture."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._before = "["
+
+    def write(self, faces: Faces) -> None:
+        self._stream.write(f"{self._before}\n{json.dumps(faces.to_dict(), ensure_ascii=False)}")
+        self._before = ","
+
+    def close(self) -> None:
+        self._stream.write("[]\n" if self._before == "[" else "\n]\n")
+        self._stream.flush()
+
+
+class JsonLinesWriter:
+    """One record a picture, a line each."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, faces: Faces) -> None:
+        self._stream.write(json.dumps(faces.to_dict(), ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass
+
+
+class CsvWriter:
+    """One row a face, and one with only the picture's own columns where there is no face."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._writer = csv.DictWriter(stream, fieldnames=TABLE_COLUMNS)
+        self._writer.writeheader()
+
+    def write(self, faces: Faces) -> None:
+        self._writer.writerows(table_rows(faces))
+
+    def close(self) -> None:
+        pass
+
+
+class ParquetWriter:
+    """The rows of CSV with types, in Parquet."""
+
+    _ROWS = 5_000
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ImportError:
+            raise ConfigError('--format parquet needs pyarrow: pip install "mien[parquet]"') from None
+        text = {"source", "error", "expression"}
+        whole = {"width", "height", "face"}
+        self._schema = pa.schema(
+            [
+                (name, pa.string() if name in text else pa.int64() if name in whole else pa.float64())
+                for name in TABLE_COLUMNS
+            ]
+        )
+        self._table: Callable[..., Any] = pa.Table.from_pylist
+        self._file = pq.ParquetWriter(path, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, faces: Faces) -> None:
+        self._rows += table_rows(faces)
+        if len(self._rows) >= self._ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        self._file.write_table(self._table(self._rows, schema=self._schema))
+        self._rows = []
+
+
+TABLE_COLUMNS = (*COLUMNS, "error")
+
+
+def table_rows(faces: Faces) -> list[dict[str, Any]]:
+    """A row a face; where there is none, one row that says so, so that no picture is missing from a table."""
+    return faces.rows() or [
+        {"source": faces.source, "width": faces.width, "height": faces.height, "error": faces.error}
+    ]
+
+
+def _bar(share: float) -> str:
+    """A bar of `_BAR` cells, filled to an eighth of a cell."""
+    eighths = round(share * _BAR * 8)
+    bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
+    return bar.ljust(_BAR)
+
+
+def _shorten(name: str, width: int) -> str:
+    """The name in exactly `width` cells; of a long one the end, which tells files apart."""
+    name = "".join(letter if letter.isprintable() else "�" for letter in name)
+    if cell_len(name) > width:
+        while cell_len(name) > width - 1:
+            name = name[1:]
+        name = "…" + name
+    return set_cell_size(name, width)
