@@ -15,7 +15,11 @@ RESULTS = Path(__file__).parent / "results"
 
 def write_result(name: str, result: dict[str, Any]) -> None:
     """Writes a result with what is needed to repeat it, and prints it."""
-    record = {"command": shlex.join(["python", f"benchmarks/{name}.py", *_shown_arguments()]), **_machine(), **result}
+    record = {
+        "command": shlex.join(["python", f"benchmarks/{name}.py", *_shown_arguments()]),
+        **_machine(),
+        **result,
+    }
     text = json.dumps(record, indent=2) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
     print(text)

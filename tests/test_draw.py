@@ -61,13 +61,13 @@ def test_box_label_and_bars(expression: str) -> None:
 def test_faces_at_the_border_are_labelled(place: tuple[int, int]) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     drawn = np.asarray(draw_faces(picture, [make_face(*place, 100, 120)]))
-    assert (drawn == COLOURS["happy"]).all(axis=2).sum() > 2500
+    assert (drawn == COLOURS["happy"]).all(axis=2).sum() > 1800
 
 
 def test_a_crop_is_labelled_inside() -> None:
     picture = np.zeros((300, 300, 3), np.uint8)
     drawn = draw_faces(picture, [make_face(0, 0, 300, 300)])
-    assert (np.asarray(drawn)[:60] == COLOURS["happy"]).all(axis=2).sum() > 1500
+    assert (np.asarray(drawn)[:60] == COLOURS["happy"]).all(axis=2).sum() > 900
     assert not differs(drawn, picture)[60:280, 20:280].any()
 
 

@@ -239,13 +239,19 @@ def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Da
 
     Returns:
         The training part and the validation part.
+
+    Raises:
+        DatasetError: one of them would be empty.
     """
     held_out = np.array([crc32(image.tobytes()) % 10 == 0 for image in data.images])
     rest = np.flatnonzero(~held_out)
-    return (
-        data.take(rest[~has_twin(data.images[rest], data.images[held_out], alike)]),
-        data.take(held_out),
-    )
+    fresh = rest[~has_twin(data.images[rest], data.images[held_out], alike)]
+    if len(fresh) == 0 or not held_out.any():
+        raise DatasetError(
+            f"{len(data)} faces leave {len(fresh)} to learn from and {held_out.sum()} to choose on: "
+            "too few, or copies of one another"
+        )
+    return data.take(fresh), data.take(held_out)
 
 
 def has_twin(
@@ -261,7 +267,7 @@ def has_twin(
 
 
 def _standardise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat = images.reshape(-1, SIDE * SIDE).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
     np.divide(flat, norm, out=flat, where=norm > 0)

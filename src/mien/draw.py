@@ -143,7 +143,7 @@ def _draw_bars(canvas: Image.Image, face: Face, box: _Box, taken: NDArray[np.int
 def _text_sizes(picture: tuple[int, int], box: _Box) -> Iterator[int]:
     """Heights of letters to try: what suits the face, within what suits the picture, and smaller ones."""
     longest = max(picture)
-    wanted = min(max(0.15 * (box[3] - box[1]), 0.009 * longest), 0.03 * longest)
+    wanted = min(max(0.15 * (box[3] - box[1]), 0.009 * longest), 0.04 * longest)
     size = max(_SMALLEST_TEXT, round(wanted))
     smallest = max(_SMALLEST_TEXT, round(0.007 * longest))
     while size > smallest:

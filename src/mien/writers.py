@@ -22,7 +22,6 @@ from mien.result import COLUMNS, Face, Faces
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
 _FORMATS: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-_BAR = 20
 
 
 class Writer(Protocol):
@@ -93,15 +92,16 @@ class TableWriter:
 
     def __init__(self, stream: IO[str], names: list[str]) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._bar_width = 20 if self._console.width >= 100 else 10
         longest = max((cell_len(name) for name in names), default=7)
-        self._name_width = max(7, min(longest, 40, self._console.width - 66))
+        self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 46))
         self._started = False
 
     def write(self, faces: Faces) -> None:
         if not self._started:
             self._started = True
-            heading = f"{'picture':{self._name_width}}  face  expression                      %  "
-            self._console.print(Text(f"{heading}then             unclear", style="bold"))
+            heading = f"{'picture':{self._name_width}}  face  expression {'':{self._bar_width - 2}}   %"
+            self._console.print(Text(f"{heading}  then            unclear", style="bold"))
         name = _shorten(faces.source, self._name_width)
         if faces.error is not None:
             self._console.print(Text(f"{name}     –  could not be read", style="dim"))
@@ -114,14 +114,13 @@ class TableWriter:
     def close(self) -> None:
         pass
 
-    @staticmethod
-    def _row(name: str, number: int, face: Face) -> Text:
+    def _row(self, name: str, number: int, face: Face) -> Text:
         ranked = sorted(face.probabilities.items(), key=lambda item: -item[1])
         (expression, probability), (second, share) = ranked[:2]
         red, green, blue = COLOURS[expression]
         return Text.assemble(
             f"{name}  {number:4d}  {expression:8s} ",
-            (_bar(probability), f"rgb({red},{green},{blue})"),
+            (_bar(probability, self._bar_width), f"rgb({red},{green},{blue})"),
             (f"  {probability:4.0%}", "bold"),
             f"  {second:8s} {share:4.0%}",
             (f"  {face.unclear:8.0%}", "yellow" if face.unclear >= 0.3 else "dim"),
@@ -219,11 +218,11 @@ def table_rows(faces: Faces) -> list[dict[str, Any]]:
     ]
 
 
-def _bar(share: float) -> str:
-    """A bar of `_BAR` cells, filled to an eighth of a cell."""
-    eighths = round(share * _BAR * 8)
+def _bar(share: float, width: int) -> str:
+    """A bar of `width` cells, filled to an eighth of a cell."""
+    eighths = round(share * width * 8)
     bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
-    return bar.ljust(_BAR)
+    return bar.ljust(width)
 
 
 def _shorten(name: str, width: int) -> str:

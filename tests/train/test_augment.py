@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mien.train.augment import augment
+from mien.train.recipe import Recipe
+
+STILL = Recipe(
+    name="still", flip=False, scale=1.0, rotate=0.0, shift=0.0, brightness=0.0, contrast=0.0, erase=0.0
+)
+
+
+def faces(count: int = 64) -> torch.Tensor:
+    """Smooth faces that are different left and right, above and below."""
+    y, x = torch.meshgrid(torch.linspace(-0.9, 0.9, 48), torch.linspace(-0.9, 0.9, 48), indexing="ij")
+    return (0.6 * x + 0.3 * y)[None, None].repeat(count, 1, 1, 1)
+
+
+def views(recipe: Recipe, size: int = 48, seed: int = 0) -> torch.Tensor:
+    return augment(faces(), recipe, size=size, random=torch.Generator().manual_seed(seed))
+
+
+def test_nothing_asked_changes_nothing():
+    assert torch.allclose(views(STILL), faces(), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [24, 32, 48])
+def test_shape_range_and_type(size: int):
+    result = views(Recipe(name="all"), size)
+    assert result.shape == (64, 1, size, size)
+    assert result.dtype == torch.float32
+    assert result.min() >= -1
+    assert result.max() <= 1
+
+
+def test_the_same_seed_gives_the_same_views_and_another_gives_others():
+    assert torch.equal(views(Recipe(name="all")), views(Recipe(name="all")))
+    assert not torch.equal(views(Recipe(name="all")), views(Recipe(name="all"), seed=1))
+
+
+def test_flip_mirrors_about_half_of_the_faces():
+    result = views(replace(STILL, flip=True))
+    mirrored = faces(1)[0].flip(-1)
+    are_mirrored = [torch.allclose(view, mirrored, atol=1e-4) for view in result]
+    are_same = [torch.allclose(view, faces(1)[0], atol=1e-4) for view in result]
+    assert all(a or b for a, b in zip(are_mirrored, are_same, strict=True))
+    assert 16 < sum(are_mirrored) < 48
+
+
+def test_rotation_stays_within_its_bound_and_goes_both_ways():
+    result = views(replace(STILL, rotate=20.0))[:, 0, 16:32, 16:32]
+    # The direction of a plane's slope turns with the picture.
+    down, right = (result[:, 1:] - result[:, :-1]).mean((1, 2)), (result[..., 1:] - result[..., :-1]).mean((1, 2))
+    angle = torch.rad2deg(torch.atan2(down, right)) - torch.rad2deg(torch.atan2(torch.tensor(0.3), torch.tensor(0.6)))
+    assert angle.abs().max() <= 20.1
+    assert angle.min() < -10
+    assert angle.max() > 10
+
+
+def test_scale_enlarges_and_shrinks_within_its_bound():
+    result = views(replace(STILL, scale=1.25))[:, 0, 20:28, 20:28]
+    slope = (result[..., 1:] - result[..., :-1]).mean((1, 2)) / (0.6 * 1.8 / 47)
+    assert 1 / 1.26 < slope.min() < 0.9
+    assert 1.1 < slope.max() < 1.26
+
+
+def test_shift_moves_at_most_its_share_of_the_side():
+    result = views(replace(STILL, shift=0.1))[:, 0, 24, 24]
+    moved = (result - faces(1)[0, 0, 24, 24]).abs()
+    assert moved.max() <= (0.6 + 0.3) * 1.8 / 47 * 48 * 0.1 + 0.01
+    assert moved.max() > 0.05
+
+
+def test_erasing_fills_a_rectangle_in_about_its_share_of_faces():
+    result = views(replace(STILL, erase=0.5))
+    changed = (result - faces()).abs() > 1e-4
+    share = changed.float().mean((1, 2, 3))
+    touched = share > 0.005
+    assert 16 < touched.sum() < 48
+    assert share.max() < 0.36
+    for mask in changed[touched][:, 0]:
+        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+        box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert box.float().mean() > 0.9  # noise hits the old value now and then, no more

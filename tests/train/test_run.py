@@ -1,0 +1,133 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.classify import Classifier
+from mien.datasets import read_dataset
+from mien.errors import ConfigError
+from mien.train.checkpoint import load_checkpoint
+from mien.train.fit import learning_rate
+from mien.train.network import FaceNet
+from mien.train.recipe import Recipe, load_recipe
+from mien.train.run import train
+
+
+def test_a_run_leaves_a_whole_folder(tiny_model: Path):
+    assert {file.name for file in tiny_model.iterdir()} == {
+        "model.onnx",
+        "model.safetensors",
+        "recipe.toml",
+        "metrics.json",
+        "history.csv",
+        "checkpoint.safetensors",
+    }
+    metrics = json.loads((tiny_model / "metrics.json").read_text())
+    assert metrics["validation"]["fer2013"]["n"] + metrics["training_faces"] <= 140
+    with (tiny_model / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    assert [row["size"] for row in history] == ["24", "24", "48"]
+    assert float(history[-1]["loss"]) < float(history[0]["loss"])
+
+
+def test_the_recipe_beside_the_weights_is_the_one_given(tiny_model: Path, tiny_recipe: Path):
+    assert load_recipe(str(tiny_model / "recipe.toml")) == load_recipe(str(tiny_recipe))
+
+
+def test_the_saved_weights_and_the_onnx_file_say_the_same(tiny_model: Path, made_folders: Path):
+    network = FaceNet(load_recipe(str(tiny_model / "recipe.toml")))
+    weights = load_file(tiny_model / "model.safetensors")
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    images = read_dataset(made_folders, "test").images
+    with torch.inference_mode():
+        logits = network.eval()(torch.from_numpy(images)[:, None].float() / 127.5 - 1)
+    metadata = {entry.key: entry.value for entry in onnx.load(tiny_model / "model.onnx").metadata_props}
+    temperatures = json.loads(metadata["mien.temperatures"])
+    readings = Classifier(tiny_model).classify(images)
+    crowd = (logits.crowd / temperatures["crowd"]).softmax(1).numpy()
+    fer2013 = (logits.fer2013 / temperatures["fer2013"]).softmax(1).numpy()
+    assert np.allclose(readings.crowd, crowd, atol=0.01)
+    assert np.allclose(readings.fer2013, fer2013, atol=0.01)
+    seven = crowd[:, :7] / crowd[:, :7].sum(axis=1, keepdims=True)
+    sharpened = ((seven + fer2013) / 2) ** (1 / temperatures["answer"])
+    assert np.allclose(readings.probabilities, sharpened / sharpened.sum(axis=1, keepdims=True), atol=0.01)
+
+
+def test_made_up_faces_are_learnt(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    text = tiny_recipe.read_text().replace("epochs = 3", "epochs = 20").replace('"tiny"', '"longer"')
+    longer = tmp_path / "longer.toml"
+    longer.write_text(text + "flip = false\nrotate = 5.0\nerase = 0.0\nscale = 1.05\nshift = 0.02\n")
+    folder = train(made_folders, load_recipe(str(longer)), tmp_path / "model")
+    test = read_dataset(made_folders, "test")
+    assert np.mean(Classifier(folder).classify(test.images).fer2013.argmax(1) == test.labels) > 0.7
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    recipe = tmp_path / "killed.toml"
+    recipe.write_text(
+        tiny_recipe.read_text().replace("epochs = 3", "epochs = 10").replace('"tiny"', '"killed"')
+    )
+
+    def command(out: str) -> list[str]:
+        program = [sys.executable, "-m", "mien", "train", str(made_folders)]
+        return [*program, "--recipe", str(recipe), "--out", str(tmp_path / out)]
+
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    history = tmp_path / "broken" / "killed" / "history.csv"
+    process = subprocess.Popen(command("broken"), env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (history.exists() and len(history.read_text().splitlines()) > 3):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(history.read_text().splitlines()) < 11
+
+    for out in ("broken", "whole"):
+        subprocess.run(command(out), env=environment, check=True, capture_output=True)
+    broken, whole = (load_file(tmp_path / out / "killed" / "model.safetensors") for out in ("broken", "whole"))
+    assert broken.keys() == whole.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, broken[name]), name
+
+
+def test_another_recipes_checkpoint_is_refused(tiny_model: Path, made_folders: Path, tiny_recipe: Path):
+    other = Recipe(**{**_fields(load_recipe(str(tiny_recipe))), "dropout": 0.1})
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(made_folders, other, tiny_model.parent)
+    load_recipe(str(tiny_recipe)).save(tiny_model / "recipe.toml")
+
+
+def test_a_torn_checkpoint_is_never_loaded(tiny_model: Path, tmp_path: Path):
+    content = (tiny_model / "checkpoint.safetensors").read_bytes()
+    torn = tmp_path / "checkpoint.safetensors"
+    torn.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConfigError, match="not a whole checkpoint"):
+        load_checkpoint(torn, None, load_recipe("base"))  # type: ignore[arg-type] - refused before it is used
+
+
+def test_the_rate_rises_then_falls_to_nothing():
+    recipe = Recipe(name="rate", learning_rate=0.1, warmup_steps=10)
+    rates = [learning_rate(step, 200, recipe) for step in range(200)]
+    assert rates[9] == pytest.approx(0.1)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def _fields(recipe: Recipe) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(recipe)
