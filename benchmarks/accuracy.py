@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from common import share, write_result
 from numpy.typing import NDArray
 
+from common import share, write_result
 from mien.classify import Classifier
 from mien.datasets import crowd_majority, has_twin, read_dataset
 from mien.labels import CROWD, EXPRESSIONS

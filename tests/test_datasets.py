@@ -5,10 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import drawn_face, png
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import drawn_face, png
 from mien.datasets import (
     FERPLUS_COLUMNS,
     Dataset,
@@ -179,7 +179,9 @@ def test_validation_is_a_tenth_that_does_not_depend_on_the_order():
 
 def test_copies_of_validation_faces_are_kept_out_of_training():
     images = noise(200)
-    brighter = (images // 2 + 60).astype(np.uint8)  # correlates perfectly but for rounding, and has other bytes
+    brighter = (images // 2 + 60).astype(
+        np.uint8
+    )  # correlates perfectly but for rounding, and has other bytes
     training, validation = split_validation(
         Dataset(np.concatenate([images, brighter]), np.zeros(400, np.int64), None)
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,40 @@ from mien.result import Predictions
 
 OUTPUTS = {"probabilities": EXPRESSIONS, "crowd": CROWD, "fer2013": EXPRESSIONS}
 """The three readings that a model gives, and the words of each one's columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far a face is believed that had few pixels, as measured when the model was made.
+
+    A reading is mixed with what would be said of a face that nobody saw: the seven with their shares over all
+    faces, the crowd with ``unknown``.
+
+    Attributes:
+        sides: sides of faces in pixels, rising.
+        weights: the weight of the reading at each of `sides`, in [0, 1]; in between, in proportion.
+        probabilities: shares of the seven expressions over all faces, by the crowd.
+        fer2013: the same by FER-2013's labels.
+    """
+
+    sides: list[float]
+    weights: list[float]
+    probabilities: list[float]
+    fer2013: list[float]
+
+    def apply(self, readings: Predictions, sides: NDArray[np.float64]) -> Predictions:
+        """Mixes readings with what is said of unseen faces, each by its side (N,) in pixels."""
+        weight = np.interp(sides, self.sides, self.weights).astype(np.float32)[:, None]
+
+        def mix(reading: NDArray[np.float32], unseen: list[float]) -> NDArray[np.float32]:
+            return weight * reading + (1 - weight) * np.array(unseen, np.float32)
+
+        unknown = [float(word == "unknown") for word in CROWD]
+        return Predictions(
+            mix(readings.probabilities, self.probabilities),
+            mix(readings.crowd, unknown),
+            mix(readings.fer2013, self.fer2013),
+        )
 
 
 class Classifier:
@@ -54,12 +89,21 @@ class Classifier:
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.size = _check(str(path), self._session, metadata)
         self.name = metadata["mien.name"]
+        self._trust = Trust(**json.loads(metadata["mien.trust"]))
 
-    def classify(self, faces: NDArray[np.uint8], *, batch_size: int = 64) -> Predictions:
+    def classify(
+        self,
+        faces: NDArray[np.uint8],
+        *,
+        sides: NDArray[np.float64] | None = None,
+        batch_size: int = 64,
+    ) -> Predictions:
         """Reads faces.
 
         Args:
             faces: uint8 (N, size, size), grey, framed as FER-2013 frames its faces (see `mien.align`).
+            sides: (N,), side in pixels that each face had before it was scaled to `size`; a face enlarged from a
+                few pixels is believed less. None: none was enlarged.
             batch_size: faces that go through the network at once; bounds the memory used.
 
         Returns:
@@ -70,7 +114,8 @@ class Classifier:
             for start in range(0, len(faces), batch_size)
         ]
         empty = [np.empty((0, len(words)), dtype=np.float32) for words in OUTPUTS.values()]
-        return Predictions(*(np.concatenate(parts) for parts in zip(empty, *batches, strict=True)))
+        readings = Predictions(*(np.concatenate(parts) for parts in zip(empty, *batches, strict=True)))
+        return readings if sides is None else self._trust.apply(readings, sides)
 
 
 def _check(path: str, session: Any, metadata: dict[str, str]) -> int:
@@ -86,4 +131,6 @@ def _check(path: str, session: Any, metadata: dict[str, str]) -> int:
     for key, words in (("mien.expressions", EXPRESSIONS), ("mien.crowd", CROWD)):
         if metadata.get(key) != json.dumps(words):
             raise ModelError(f"{path}: its {key} are {metadata.get(key)}, must be {json.dumps(words)}")
+    if missing := {"mien.name", "mien.trust"} - set(metadata):
+        raise ModelError(f"{path}: does not state {', '.join(sorted(missing))}; make it with mien train")
     return int(shape[1])

@@ -254,9 +254,7 @@ def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Da
     return data.take(fresh), data.take(held_out)
 
 
-def has_twin(
-    images: NDArray[np.uint8], others: NDArray[np.uint8], alike: float = 0.95
-) -> NDArray[np.bool_]:
+def has_twin(images: NDArray[np.uint8], others: NDArray[np.uint8], alike: float = 0.95) -> NDArray[np.bool_]:
     """Which of `images` (N, 48, 48) correlate above `alike` with any of `others` (M, 48, 48): (N,)."""
     reference = _standardise(others)
     chunks = [

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.align import align_faces, whole_picture
+from mien.align import align_faces, crop_sides, whole_picture
 from mien.classify import Classifier
 from mien.detect import Detections, create_detector
 from mien.errors import ConfigError, ImageError
@@ -130,10 +130,11 @@ class Recognizer:
         if 0 in crops.shape[1:]:
             raise ImageError(f"crops: {crops.shape} have no pixels")
         size = self._classifier.size
+        sides = np.full(len(crops), max(crops.shape[1:3]), np.float64)
         if crops.shape[1:] != (size, size):
             crops = np.array([whole_picture(crop, size=size) for crop in crops], np.uint8)
             crops = crops.reshape(-1, size, size)
-        return self._classifier.classify(crops, batch_size=batch_size)
+        return self._classifier.classify(crops, sides=sides, batch_size=batch_size)
 
     def _decode(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
         try:
@@ -148,22 +149,25 @@ class Recognizer:
         # What was read to its end cannot be read again, so a file object is not kept for drawing.
         origin = None if hasattr(image, "read") else image
         if isinstance(pixels, ImageError):
-            return _Found(
-                describe(image), origin, (None, None), None, np.empty((0, size, size), np.uint8), pixels
-            )
+            crops, sides = np.empty((0, size, size), np.uint8), np.empty(0)
+            return _Found(describe(image), origin, (None, None), None, crops, sides, pixels)
         height, width = pixels.shape[:2]
         if self._detector is None:
-            crops = whole_picture(pixels, size=size)[None]
-            return _Found(describe(image), origin, (width, height), None, crops, None)
+            crops, sides = whole_picture(pixels, size=size)[None], np.array([max(height, width)], np.float64)
+            return _Found(describe(image), origin, (width, height), None, crops, sides, None)
         detections = self._detector.detect(pixels)
         crops = align_faces(pixels, detections.boxes, detections.landmarks, size=size)
-        return _Found(describe(image), origin, (width, height), detections, crops, None)
+        sides = crop_sides(detections.boxes)
+        return _Found(describe(image), origin, (width, height), detections, crops, sides, None)
 
     def _read(self, pictures: "list[_Found]") -> list[Faces]:
         """The expressions of all the faces of several pictures, in one go."""
         if not pictures:
             return []
-        readings = self._classifier.classify(np.concatenate([picture.crops for picture in pictures]))
+        readings = self._classifier.classify(
+            np.concatenate([picture.crops for picture in pictures]),
+            sides=np.concatenate([picture.sides for picture in pictures]),
+        )
         results, first = [], 0
         for picture in pictures:
             rows = range(first, first + len(picture.crops))
@@ -204,6 +208,7 @@ class _Found:
     width_height: tuple[int | None, int | None]
     detections: Detections | None
     crops: NDArray[np.uint8]  # (n, size, size), grey
+    sides: NDArray[np.float64]  # (n,), pixels that the side of each crop had in the picture
     error: ImageError | None
 
 

@@ -51,8 +51,13 @@ def test_flip_mirrors_about_half_of_the_faces():
 def test_rotation_stays_within_its_bound_and_goes_both_ways():
     result = views(replace(STILL, rotate=20.0))[:, 0, 16:32, 16:32]
     # The direction of a plane's slope turns with the picture.
-    down, right = (result[:, 1:] - result[:, :-1]).mean((1, 2)), (result[..., 1:] - result[..., :-1]).mean((1, 2))
-    angle = torch.rad2deg(torch.atan2(down, right)) - torch.rad2deg(torch.atan2(torch.tensor(0.3), torch.tensor(0.6)))
+    down, right = (
+        (result[:, 1:] - result[:, :-1]).mean((1, 2)),
+        (result[..., 1:] - result[..., :-1]).mean((1, 2)),
+    )
+    angle = torch.rad2deg(torch.atan2(down, right)) - torch.rad2deg(
+        torch.atan2(torch.tensor(0.3), torch.tensor(0.6))
+    )
     assert angle.abs().max() <= 20.1
     assert angle.min() < -10
     assert angle.max() > 10

@@ -97,7 +97,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(made_folders: Path, tiny_recip
 
     for out in ("broken", "whole"):
         subprocess.run(command(out), env=environment, check=True, capture_output=True)
-    broken, whole = (load_file(tmp_path / out / "killed" / "model.safetensors") for out in ("broken", "whole"))
+    broken, whole = (
+        load_file(tmp_path / out / "killed" / "model.safetensors") for out in ("broken", "whole")
+    )
     assert broken.keys() == whole.keys()
     for name, tensor in whole.items():
         assert torch.equal(tensor, broken[name]), name

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import logging
+import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mien.classify import Classifier
+from mien.classify import OUTPUTS, Classifier, Trust
 from mien.datasets import SIDE
 from mien.errors import ModelError
 from mien.labels import CROWD, EXPRESSIONS
@@ -63,28 +66,32 @@ def log_mean(crowd: Tensor, fer2013: Tensor) -> Tensor:
     return ((seven / seven.sum(dim=1, keepdim=True) + fer2013) / 2).clamp(min=1e-9).log()
 
 
-def export_onnx(readings: Readings, path: Path, *, name: str) -> None:
+def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> None:
     """Writes the ONNX file, reads it back, and compares its answers with the network's.
 
     Args:
         readings: the network, on the CPU; it is left as it was.
         path: where the file goes; written atomically.
         name: the model's name, stored in the file.
+        trust: how far small faces are believed, stored in the file.
 
     Raises:
         ModelError: the file's answers are not the network's; nothing is left at `path`.
     """
     import onnx
 
-    program = torch.onnx.export(
-        _fused(readings).eval(),
-        (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),),
-        input_names=["faces"],
-        output_names=["probabilities", "crowd", "fer2013"],
-        dynamic_shapes={"faces": {0: "faces"}},
-        dynamo=True,
-        verbose=False,
-    )
+    # The exporter tells everybody that torchvision is missing, and that parts of PyTorch are deprecated.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        program = torch.onnx.export(
+            _fused(readings).eval(),
+            (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),),
+            input_names=["faces"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"faces": {0: "faces"}},
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:
         raise ModelError(f"{path}: PyTorch made no ONNX program of the network")
     model = program.model_proto
@@ -99,6 +106,7 @@ def export_onnx(readings: Readings, path: Path, *, name: str) -> None:
             "mien.crowd": json.dumps(CROWD),
             "mien.input": f"uint8 grey {SIDE}x{SIDE}, normalised in the graph to x/127.5 - 1",
             "mien.temperatures": json.dumps({"crowd": crowd, "fer2013": fer2013, "answer": answer}),
+            "mien.trust": json.dumps(asdict(trust)),
             "mien.answer": "softmax(log(mean(crowd's seven renormalised, fer2013)) / temperature)",
         },
     )
@@ -122,13 +130,8 @@ def _compare(readings: Readings, path: Path) -> None:
         with torch.inference_mode():
             wanted = readings.eval()(torch.from_numpy(faces))
         found = classifier.classify(faces)
-        for key, tensor, array in zip(
-            ("probabilities", "crowd", "fer2013"),
-            wanted,
-            (found.probabilities, found.crowd, found.fer2013),
-            strict=True,
-        ):
-            difference = float(np.abs(tensor.numpy() - array).max())
+        for key, tensor in zip(OUTPUTS, wanted, strict=True):
+            difference = float(np.abs(tensor.numpy() - getattr(found, key)).max())
             if not difference <= PARITY:
                 raise ModelError(f"{path}: {key} differs from the network's by {difference:.3g}")
 

@@ -73,6 +73,7 @@ def fit(training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) ->
             random = torch.Generator(fabric.device).manual_seed(recipe.seed * 100_003 + epoch)
             torch.manual_seed(recipe.seed * 100_003 + epoch)
             size = recipe.sizes[epoch * len(recipe.sizes) // recipe.epochs]
+            strength = recipe.refined() if epoch >= recipe.epochs - recipe.refine_epochs else recipe
             order = torch.randperm(len(training), generator=random, device=fabric.device)
             model.train()
             total = torch.zeros((), device=fabric.device)
@@ -81,7 +82,7 @@ def fit(training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) ->
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-                faces = augment(normalise(images[rows]), recipe, size=size, random=random)
+                faces = augment(normalise(images[rows]), strength, size=size, random=random)
                 logits = model(faces.contiguous(memory_format=torch.channels_last))
                 loss = loss_of(logits, shares[rows], labels[rows], recipe.label_smoothing)
                 optimizer.zero_grad()
@@ -128,13 +129,13 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
 def vote_shares(data: Dataset) -> NDArray[np.float32]:
     """What share of people gave each of the ten answers: float32 (N, 10), each row sums to one.
 
-    Where the data has no votes, its label stands for the only person asked.
+    Where nobody voted, the face's label stands for the only person asked.
     """
+    asked = np.eye(len(CROWD), dtype=np.float32)[data.labels]
     if data.votes is None:
-        return np.eye(len(CROWD), dtype=np.float32)[data.labels]
-    shares: NDArray[np.float32] = data.votes.astype(np.float32)
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
+        return asked
+    total = data.votes.sum(axis=1, keepdims=True, dtype=np.float32)
+    return np.divide(data.votes, total, out=asked, where=total > 0)
 
 
 @torch.inference_mode()

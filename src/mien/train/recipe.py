@@ -1,7 +1,7 @@
 """A recipe: everything that decides what a training run makes."""
 
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Recipe:
         brightness: grey levels added at most, as a share of the whole range, either way.
         contrast: contrast is changed by at most this share, either way.
         erase: chance that a rectangle of the face is filled with noise (Zhong et al. 2020).
+        refine_epochs: the last epochs, in which nothing is erased and all else is changed half as much (He et al.
+            2019, Data Augmentation Revisited: strong augmentation first, the true faces' look last).
         seed: of every random number.
     """
 
@@ -59,6 +61,7 @@ class Recipe:
     brightness: float = 0.2
     contrast: float = 0.3
     erase: float = 0.5
+    refine_epochs: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,10 +76,23 @@ class Recipe:
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
             ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),
+            ("refine_epochs", 0 <= self.refine_epochs <= self.epochs, "between 0 and epochs"),
             ("erase", 0 <= self.erase <= 1, "in [0, 1]"),
         ):
             if not condition:
                 raise ConfigError(f"recipe {self.name}: {field} is {getattr(self, field)}, must be {need}")
+
+    def refined(self) -> "Recipe":
+        """The recipe as it is in its last epochs."""
+        return replace(
+            self,
+            erase=0.0,
+            scale=self.scale**0.5,
+            rotate=self.rotate / 2,
+            shift=self.shift / 2,
+            brightness=self.brightness / 2,
+            contrast=self.contrast / 2,
+        )
 
     def save(self, path: Path) -> None:
         """Writes the recipe as TOML."""

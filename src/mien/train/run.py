@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import save_file
 
 import mien
-from mien.classify import Classifier
-from mien.datasets import Dataset, crowd_majority, read_dataset, split_validation
+from mien.classify import Classifier, Trust
+from mien.datasets import SIDE, Dataset, crowd_majority, read_dataset, split_validation
 from mien.labels import EXPRESSIONS
-from mien.train.calibrate import fit_temperature
+from mien.train.calibrate import fit_temperature, fit_weight
 from mien.train.export import Readings, export_onnx, log_mean
 from mien.train.fit import fit, predict_logits, vote_shares
 from mien.train.network import FaceNet
 from mien.train.recipe import Recipe
+
+SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
+"""Sides in pixels at which it is measured how far a face is believed."""
 
 
 def train(data: str | Path, recipe: Recipe, out: Path) -> Path:
@@ -59,28 +63,58 @@ def train(data: str | Path, recipe: Recipe, out: Path) -> Path:
 
 
 def export(network: FaceNet, validation: Dataset, folder: Path, *, name: str) -> None:
-    """Fits the temperatures on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
-    logits = predict_logits(network, validation, torch.device("cpu"))
-    labels = torch.nn.functional.one_hot(torch.from_numpy(validation.labels), len(EXPRESSIONS))
-    crowd = fit_temperature(logits.crowd, torch.from_numpy(vote_shares(validation)))
-    fer2013 = fit_temperature(logits.fer2013, labels)
-
-    truth = torch.from_numpy(answer_truth(validation))
-    one_of_seven = truth >= 0
-    answer = fit_temperature(
-        log_mean((logits.crowd / crowd).softmax(dim=1), (logits.fer2013 / fer2013).softmax(dim=1))[
-            one_of_seven
-        ],
-        torch.nn.functional.one_hot(truth[one_of_seven], len(EXPRESSIONS)),
-    )
-    export_onnx(
-        Readings(network, crowd=crowd, fer2013=fer2013, answer=answer), folder / "model.onnx", name=name
-    )
+    """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
+    readings = calibrated(network, validation)
+    export_onnx(readings, folder / "model.onnx", name=name, trust=measured_trust(readings, validation))
     weights = {
         key: tensor.half() if tensor.is_floating_point() else tensor
         for key, tensor in network.state_dict().items()
     }
     save_file(weights, folder / "model.safetensors")
+
+
+def calibrated(network: FaceNet, validation: Dataset) -> Readings:
+    """The network with the three temperatures that fit the validation part best."""
+    logits = predict_logits(network, validation, torch.device("cpu"))
+    crowd = fit_temperature(logits.crowd, torch.from_numpy(vote_shares(validation)))
+    fer2013 = fit_temperature(logits.fer2013, _one_hot(validation.labels))
+    truth = answer_truth(validation)
+    known = torch.from_numpy(truth >= 0)
+    mean = log_mean((logits.crowd / crowd).softmax(dim=1), (logits.fer2013 / fer2013).softmax(dim=1))
+    answer = fit_temperature(mean[known], _one_hot(truth[truth >= 0]))
+    return Readings(network, crowd=crowd, fer2013=fer2013, answer=answer).eval()
+
+
+def measured_trust(readings: Readings, validation: Dataset) -> Trust:
+    """How far faces of few pixels are believed: what fits the validation faces best when they are shrunk."""
+    truth = answer_truth(validation)
+    known = validation.take(truth >= 0)
+    targets = _one_hot(truth[truth >= 0])
+    unseen = targets.float().mean(dim=0)
+    weights = []
+    for side in SMALL_SIDES:
+        shrunk = np.array([_shrink(image, side) for image in known.images])
+        with torch.inference_mode():
+            answers = torch.cat([readings(batch)[0] for batch in torch.from_numpy(shrunk).split(256)])
+        weights.append(fit_weight(answers, targets, unseen))
+    labels = _one_hot(validation.labels).float().mean(dim=0)
+    return Trust(
+        sides=[0.0, *SMALL_SIDES, SIDE],
+        # More pixels never tell less: what says so is the noise of a small sample.
+        weights=[0.0, *np.maximum.accumulate(weights).tolist(), 1.0],
+        probabilities=[round(share, 5) for share in unseen.tolist()],
+        fer2013=[round(share, 5) for share in labels.tolist()],
+    )
+
+
+def _shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A face as it is after it was photographed with `side` pixels and enlarged again."""
+    small = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(small.resize(image.shape[::-1], Image.Resampling.BICUBIC))
+
+
+def _one_hot(labels: NDArray[np.int64]) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.from_numpy(labels), len(EXPRESSIONS))
 
 
 def answer_truth(data: Dataset) -> NDArray[np.int64]:
