@@ -6,6 +6,7 @@ import pytest
 
 from mien.classify import Classifier
 from mien.errors import ModelError
+from mien.labels import CROWD
 from mien.model_file import seal
 
 
@@ -30,6 +31,21 @@ def test_a_face_is_read_alike_alone_and_among_others():
     together = classifier.classify(faces(7))
     alone = classifier.classify(faces(7)[3:4])
     assert np.allclose(together.crowd[3], alone.crowd[0], atol=1e-4)
+
+
+def test_the_fewer_pixels_a_face_had_the_less_it_is_believed():
+    classifier = Classifier("base")
+    face = faces(1).repeat(5, axis=0)
+    seen = classifier.classify(face)
+    readings = classifier.classify(face, sides=np.array([1.0, 6, 12, 20, 48]))
+    unknown = readings.crowd[:, CROWD.index("unknown")]
+    assert np.all(np.diff(unknown) < 0)
+    assert unknown[0] > 0.9
+    assert np.allclose(readings.crowd[-1], seen.crowd[-1])
+    assert np.allclose(readings.probabilities[-1], seen.probabilities[-1])
+    for reading in (readings.probabilities, readings.crowd, readings.fer2013):
+        assert reading.dtype == np.float32
+        assert np.allclose(reading.sum(axis=1), 1, atol=1e-4)
 
 
 def test_a_damaged_model_is_refused_by_name(tiny_model: Path, tmp_path: Path):

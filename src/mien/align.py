@@ -58,7 +58,8 @@ def align_faces(
 def crop_sides(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     """About how many pixels of the picture the side of each face's crop has: boxes (n, 4) to (n,)."""
     width, height = (boxes[:, 2:] - boxes[:, :2]).T.astype(np.float64)
-    return _FACTOR * np.sqrt(width * height)
+    sides: NDArray[np.float64] = _FACTOR * np.sqrt(width * height)
+    return sides
 
 
 def whole_picture(image: NDArray[np.uint8], *, size: int = 48) -> NDArray[np.uint8]:
@@ -98,7 +99,7 @@ def _frame(
 
     # The similarity that brings the usual landmarks nearest to these, by least squares (Umeyama 1991).
     usual = _LANDMARKS - _LANDMARKS.mean()
-    points = landmarks.astype(np.float64) @ [1, 1j]
+    points = np.where(np.isfinite(landmarks), landmarks, np.nan).astype(np.float64) @ [1, 1j]
     middle = points.mean(axis=1)
     edge = (points - middle[:, None]) @ usual.conj() / (np.abs(usual) ** 2).sum()
     by_points = middle + edge * (0.5 + 0.5j - _LANDMARKS.mean())

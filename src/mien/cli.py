@@ -1,14 +1,13 @@
 """The command line. Every command is a function; its options and help are derived from its signature.
 
-Exit codes: 0 all done; 1 done, but some inputs failed; 2 wrong usage, or nothing could be done, or
-the results could not be written; 130 stopped by
-Ctrl-C; 141 the reader of our output went away.
+Exit codes: 0 all done; 1 done, but some inputs failed; 2 wrong usage, or nothing could be done, or the results
+could not be written; 130 stopped by Ctrl-C; 141 the reader of our output went away.
 """
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -18,6 +17,7 @@ from mien import __version__
 from mien.errors import ConfigError, ImageError, MienError
 
 if TYPE_CHECKING:
+    from mien.inputs import Picture
     from mien.result import Faces
 
 app = App(
@@ -32,6 +32,10 @@ app = App(
 
 def main() -> NoReturn:
     """Runs the command line and exits with its code."""
+    # A stream that our caller closed is None, and print(file=None) would write to another one.
+    sys.stdin = sys.stdin or Path(os.devnull).open()
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")
     try:
         code = app(exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -47,20 +51,23 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        _complain(
-            f"cannot write the results: {error.strerror}{f': {error.filename}' if error.filename else ''}"
-        )
+        place = f": {error.filename}" if error.filename else ""
+        _complain(f"cannot write the results: {error.strerror or error}{place}")
         sys.exit(2)
     except KeyboardInterrupt:
         _complain("stopped; what was written so far is whole")
         sys.exit(130)
 
 
+def _no_option(_type: object, value: str) -> None:
+    if value.startswith("-") and value != "-":
+        raise ValueError(f"unknown option {value}; a file of that name is ./{value}")
+
+
 @app.command
 def predict(
-    inputs: Annotated[list[str], Parameter(negative=())],
-    /,
-    *,
+    # A lone hyphen is an input, so all that begin with one come here.
+    *inputs: Annotated[str, Parameter(required=True, allow_leading_hyphen=True, validator=_no_option)],
     detector: Literal["centerface", "none"] = "centerface",
     detector_size: int = 640,
     model: str = "base",
@@ -95,7 +102,7 @@ def predict(
     """
     from mien.inputs import STDIN, find_pictures
     from mien.recognize import Recognizer
-    from mien.writers import format_of, open_writer
+    from mien.writers import format_of, held_interrupt, open_writer
 
     format = format_of(out, format)
     pictures, complaints = find_pictures(inputs)
@@ -103,21 +110,25 @@ def predict(
         _complain(complaint)
     if not pictures:
         return 2
+    if out is not None and any(_same(out, picture.path) for picture in pictures):
+        raise ConfigError(f"--out {out}: is one of the pictures, name another file")
     recognizer = Recognizer(
         model, detector=detector, detector_size=detector_size, max_pixels=max_pixels, threads=threads
     )
-    album = None if annotate is None else _Album(annotate)
+    album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
     sources = (sys.stdin.buffer if name == STDIN else name for name in names)
     failed = 0
     with _progress(len(pictures), out, format) as advance, open_writer(format, out, names) as writer:
         for picture, faces in zip(pictures, recognizer.predict_many(sources), strict=True):
-            writer.write(faces)
+            with held_interrupt():
+                writer.write(faces)
             if faces.error is not None:
                 failed += 1
                 _complain(faces.error)
-            elif album is not None:
-                album.add(faces, picture.relative)
+            elif album is not None and (trouble := album.add(faces, picture.relative)):
+                complaints.append(trouble)
+                _complain(trouble)
             advance()
     if failed == len(pictures):
         return 2
@@ -150,29 +161,39 @@ def train(data: Path, /, *, recipe: str = "base", out: Path = Path("model")) -> 
 class _Album:
     """A folder of annotated pictures, each named as its original."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pictures: "Iterable[Picture]") -> None:
         self._folder = folder
         self._taken: set[Path] = set()
+        places = {(Path(picture.path).parent, folder / picture.relative.parent) for picture in pictures}
+        if any(_same(original, copy) for original, copy in places):
+            raise ConfigError(f"--annotate {folder}: the pictures themselves lie there, name another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--annotate {folder}: cannot make the folder ({error.strerror})") from error
 
-    def add(self, faces: "Faces", relative: Path) -> None:
-        """Draws the faces on their picture and saves it as JPEG; never over one of the same run."""
+    def add(self, faces: "Faces", relative: Path) -> str | None:
+        """Draws the faces on their picture and saves it as JPEG; never over one of the same run.
+
+        Returns:
+            What went wrong, if anything did.
+        """
         try:
             picture = faces.draw()
         except ImageError as error:  # standard input cannot be read twice, and files come and go
-            _complain(f"not annotated: {error}")
-            return
+            return f"not annotated: {error}"
         path = self._folder / relative.with_suffix(".jpg")
         number = 2
         while path in self._taken:
             path = self._folder / relative.with_name(f"{relative.stem}-{number}.jpg")
             number += 1
         self._taken.add(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, quality=92)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, quality=92)
+        except (OSError, ValueError) as error:  # no space, no permission, or too long a side for a JPEG
+            return f"not annotated: {path}: cannot be written ({getattr(error, 'strerror', None) or error})"
+        return None
 
 
 @contextlib.contextmanager
@@ -204,5 +225,16 @@ def _progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[]
         yield advance
 
 
+def _same(one: Path, other: str | Path) -> bool:
+    """Whether both exist and are the same file or folder."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def _complain(message: str) -> None:
-    print(f"mien: {message}", file=sys.stderr, flush=True)
+    """Says what is wrong in one line; whatever a file's name holds, the terminal is not steered by it."""
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    with contextlib.suppress(OSError):  # nobody listens, which spoils no result
+        print(f"mien: {line}", file=sys.stderr, flush=True)

@@ -35,9 +35,10 @@ def find_pictures(inputs: Sequence[str]) -> tuple[list[Picture], list[str]]:
     pictures: dict[str, Picture] = {}
     complaints: list[str] = []
     for name in inputs:
-        found = list(_expand(name))
-        if not found:
-            kind = "folder with no pictures" if Path(name).is_dir() else "pattern that matches no file"
+        before = len(complaints)
+        found = list(_expand(name, complaints))
+        if not found and len(complaints) == before:
+            kind = "folder with no pictures" if os.path.isdir(name) else "pattern that matches no file"
             endings = " ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
             complaints.append(f"{name}: a {kind} (looked for {endings})")
         for picture in found:
@@ -45,25 +46,35 @@ def find_pictures(inputs: Sequence[str]) -> tuple[list[Picture], list[str]]:
     return list(pictures.values()), complaints
 
 
-def _expand(name: str) -> Iterator[Picture]:
+# os.path, not Path, asks what lies there: Path raises where a folder may not be entered or a name is too long.
+# ruff: noqa: PTH110, PTH112, PTH113
+
+
+def _expand(name: str, complaints: list[str]) -> Iterator[Picture]:
     if name == STDIN:
         yield Picture(STDIN, Path("stdin"))
-    elif Path(name).is_dir():
-        yield from _walk(name)
-    elif glob.has_magic(name) and not Path(name).exists():
+    elif os.path.isdir(name):
+        yield from _walk(name, complaints)
+    elif glob.has_magic(name) and not os.path.exists(name):
         for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - the user's own pattern
-            if Path(match).is_dir():
-                yield from _walk(match)
+            if os.path.isdir(match):
+                yield from _walk(match, complaints)
             else:
                 yield Picture(match, Path(Path(match).name))
     else:
         yield Picture(name, Path(Path(name).name))
 
 
-def _walk(folder: str) -> Iterator[Picture]:
-    for parent, folders, files in os.walk(folder):
+def _walk(folder: str, complaints: list[str]) -> Iterator[Picture]:
+    def complain(error: OSError) -> None:
+        complaints.append(f"{error.filename}: a folder that cannot be searched ({error.strerror})")
+
+    for parent, folders, files in os.walk(folder, onerror=complain):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             path = os.path.join(parent, file)  # noqa: PTH118 - Path would drop the "./" that the user gave
-            if os.path.splitext(file)[1].lower() in SUFFIXES and not file.startswith("."):  # noqa: PTH122
+            if os.path.splitext(file)[1].lower() not in SUFFIXES or file.startswith("."):  # noqa: PTH122
+                continue
+            # Reading a pipe that lies about would wait for ever; a link that leads nowhere is told of when read.
+            if os.path.isfile(path) or not os.path.exists(path):
                 yield Picture(path, Path(os.path.relpath(path, folder)))

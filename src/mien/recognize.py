@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -54,6 +54,8 @@ class Recognizer:
         """
         if max_pixels < 1:
             raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
+        if threads is not None and not 1 <= threads <= 1024:
+            raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
         self._detector = create_detector(detector, size=detector_size, threads=threads)
         self._classifier = Classifier(model, threads=threads)
         self._max_pixels = max_pixels
@@ -103,7 +105,7 @@ class Recognizer:
     def _predict_many(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Faces]:
         waiting: list[_Found] = []
         gathered = 0
-        for image, decoded in _ahead(self._decode, images):
+        for image, decoded in _ahead(self._keep, images):
             waiting.append(self._find(image, decoded))
             gathered += max(1, len(waiting[-1].crops))
             if gathered >= batch_size:
@@ -124,7 +126,10 @@ class Recognizer:
 
         Raises:
             ImageError: the array has another shape or type.
+            ConfigError: `batch_size` is below 1.
         """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
         if crops.dtype != np.uint8 or crops.ndim not in (3, 4) or (crops.ndim == 4 and crops.shape[3] != 3):
             raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")
         if 0 in crops.shape[1:]:
@@ -135,6 +140,13 @@ class Recognizer:
             crops = np.array([whole_picture(crop, size=size) for crop in crops], np.uint8)
             crops = crops.reshape(-1, size, size)
         return self._classifier.classify(crops, sides=sides, batch_size=batch_size)
+
+    def _keep(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
+        """As `_decode`, in memory of its own: an array may be overwritten before it is looked at."""
+        pixels = self._decode(image)
+        return (
+            pixels.copy() if isinstance(image, np.ndarray) and not isinstance(pixels, ImageError) else pixels
+        )
 
     def _decode(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
         try:
@@ -236,14 +248,20 @@ def _ahead(work: Any, items: Iterable[Any], depth: int = 2) -> Iterator[tuple[An
     pending: deque[tuple[Any, Future[Any]]] = deque()
     source = iter(items)
     with ThreadPoolExecutor(1) as pool:
-        try:
-            for item in islice(source, depth):
+
+        def draw(count: int) -> None:
+            for item in islice(source, count):
                 pending.append((item, pool.submit(work, item)))
+                # Whoever gave an open file or an array may close or reuse it as soon as the next one is drawn.
+                if not isinstance(item, str | os.PathLike | bytes):
+                    wait([pending[-1][1]])
+
+        try:
+            draw(depth)
             while pending:
                 item, result = pending.popleft()
                 done = result.result()
-                for following in islice(source, 1):
-                    pending.append((following, pool.submit(work, following)))
+                draw(1)
                 yield item, done
         finally:
             pool.shutdown(cancel_futures=True)

@@ -5,10 +5,13 @@ Output is valid whenever it is left off, also by Ctrl-C or an error.
 
 import csv
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, Literal, Protocol
 
 from rich.cells import cell_len, set_cell_size
@@ -64,34 +67,81 @@ def open_writer(format: Format, out: Path | None, names: list[str]) -> Iterator[
         ConfigError: the file cannot be written.
     """
     try:
-        # Opened even for Parquet, whose library opens it again: the error is the system's own, and comes first.
-        opened = nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="")
+        with _open_stream(format, out) as stream:
+            writer = _create_writer(format, stream, names)
+            try:
+                yield writer
+            finally:
+                with held_interrupt():
+                    writer.close()
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
-    with opened as stream:
-        writer: Writer
-        match format:
-            case "table":
-                writer = TableWriter(stream, names)
-            case "json":
-                writer = JsonWriter(stream)
-            case "jsonl":
-                writer = JsonLinesWriter(stream)
-            case "csv":
-                writer = CsvWriter(stream)
-            case "parquet":
-                writer = ParquetWriter(Path(stream.name))
-        try:
-            yield writer
-        finally:
-            writer.close()
+        name = "standard output" if out is None else f"--out {out}"
+        raise ConfigError(f"{name}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def held_interrupt() -> Iterator[None]:
+    """Holds Ctrl-C back until what is being written is whole; a second one is not held."""
+    held = False
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        nonlocal held
+        if held:
+            signal.default_int_handler(number, frame)
+        held = True
+
+    if (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):  # ignored, or somebody else's business
+        yield
+        return
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _open_stream(format: Format, out: Path | None) -> AbstractContextManager[IO[str]]:
+    if out is not None:
+        # Opened even for Parquet, whose library opens it again: the error is the system's own, and comes first.
+        return out.open("w", encoding="utf-8", newline="")
+    if isinstance(sys.stdout, TextIOWrapper):
+        if format == "table":  # its bars and the names in it may be more than the terminal's encoding has
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+    return nullcontext(sys.stdout)
+
+
+def _create_writer(format: Format, stream: IO[str], names: list[str]) -> Writer:
+    match format:
+        case "table":
+            return TableWriter(stream, names)
+        case "json":
+            return JsonWriter(stream)
+        case "jsonl":
+            return JsonLinesWriter(stream)
+        case "csv":
+            return CsvWriter(stream)
+        case "parquet":
+            return ParquetWriter(Path(stream.name))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich is handling the error, and would end the process with 1
 
 
 class TableWriter:
     """One row a face: picture, expression, a bar in the expression's colour, the next likely, unclear."""
 
     def __init__(self, stream: IO[str], names: list[str]) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = _Console(file=stream, highlight=False, soft_wrap=True)
         self._bar_width = 20 if self._console.width >= 100 else 10
         longest = max((cell_len(name) for name in names), default=7)
         self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 46))
@@ -135,7 +185,7 @@ class JsonWriter:
         self._before = "["
 
     def write(self, faces: Faces) -> None:
-        self._stream.write(f"{self._before}\n{json.dumps(faces.to_dict(), ensure_ascii=False)}")
+        self._stream.write(f"{self._before}\n{_json(faces)}")
         self._before = ","
 
     def close(self) -> None:
@@ -150,7 +200,7 @@ class JsonLinesWriter:
         self._stream = stream
 
     def write(self, faces: Faces) -> None:
-        self._stream.write(json.dumps(faces.to_dict(), ensure_ascii=False) + "\n")
+        self._stream.write(_json(faces) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -213,9 +263,17 @@ TABLE_COLUMNS = (*COLUMNS, "error")
 
 def table_rows(faces: Faces) -> list[dict[str, Any]]:
     """A row a face; where there is none, one row that says so, so that no picture is missing from a table."""
-    return faces.rows() or [
-        {"source": faces.source, "width": faces.width, "height": faces.height, "error": faces.error}
-    ]
+    rows = faces.rows() or [{"width": faces.width, "height": faces.height, "error": faces.error}]
+    return [{**row, "source": _unicode(faces.source)} for row in rows]
+
+
+def _json(faces: Faces) -> str:
+    return json.dumps({**faces.to_dict(), "source": _unicode(faces.source)}, ensure_ascii=False)
+
+
+def _unicode(name: str) -> str:
+    """The name with bytes that are no text written out (`\\udcff`): no format could hold them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _bar(share: float, width: int) -> str:

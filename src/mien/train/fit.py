@@ -131,11 +131,11 @@ def vote_shares(data: Dataset) -> NDArray[np.float32]:
 
     Where nobody voted, the face's label stands for the only person asked.
     """
-    asked = np.eye(len(CROWD), dtype=np.float32)[data.labels]
-    if data.votes is None:
-        return asked
-    total = data.votes.sum(axis=1, keepdims=True, dtype=np.float32)
-    return np.divide(data.votes, total, out=asked, where=total > 0)
+    shares = np.eye(len(CROWD), dtype=np.float32)[data.labels]
+    if data.votes is not None:
+        total = data.votes.sum(axis=1, keepdims=True, dtype=np.float32)
+        np.divide(data.votes, total, out=shares, where=total > 0)
+    return shares
 
 
 @torch.inference_mode()
