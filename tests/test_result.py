@@ -16,7 +16,7 @@ from PIL import Image
 from mien.errors import ConfigError, ImageError
 from mien.image import read_image
 from mien.labels import CROWD, EXPRESSIONS
-from mien.result import COLUMNS, Face, Faces, Predictions
+from mien.result import COLUMNS, Face, Faces, Predictions, percent
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -163,3 +163,19 @@ def test_importing_results_brings_only_numpy() -> None:
     code = "import sys, mien.result; print(*{'torch', 'pandas', 'PIL', 'onnxruntime'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0%"),
+        (0.001, "<1%"),
+        (0.006, "1%"),
+        (0.5, "50%"),
+        (0.994, "99%"),
+        (0.9998, ">99%"),
+        (1.0, "100%"),
+    ],
+)
+def test_percent_never_says_certain_of_what_is_only_likely(share: float, text: str):
+    assert percent(share) == text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.labels import EXPRESSIONS
-from mien.result import Face
+from mien.result import Face, percent
 
 Colour: TypeAlias = tuple[int, int, int]
 _Box: TypeAlias = tuple[int, int, int, int]
@@ -76,8 +76,8 @@ def draw_faces(image: NDArray[np.uint8] | Image.Image, faces: Iterable[Face]) ->
 def _caption(face: Face) -> tuple[str, str, Colour]:
     """The label, a shorter one for small faces, and the colour."""
     if face.unclear > 0.5:
-        return f"unclear {face.unclear * 100:.0f} %", "unclear", UNCLEAR
-    return f"{face.expression} {face.probability * 100:.0f} %", face.expression, COLOURS[face.expression]
+        return f"unclear {percent(face.unclear)}", "unclear", UNCLEAR
+    return f"{face.expression} {percent(face.probability)}", face.expression, COLOURS[face.expression]
 
 
 def _draw_box(canvas: Image.Image, box: _Box, colour: Colour) -> None:

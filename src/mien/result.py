@@ -28,6 +28,13 @@ COLUMNS: Final = (
 """The columns of Faces.rows(), and so of CSV, Parquet and pandas tables, in their order."""
 
 
+def percent(share: float) -> str:
+    """A share as people read it; never 0 % or 100 % of what is merely unlikely or likely."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Face:
     """One face: where it is, and how people would call its expression. Nothing in it is rounded.
@@ -81,7 +88,7 @@ class Face:
 
     def __repr__(self) -> str:
         box = ", ".join(f"{value:.0f}" for value in self.box)
-        return f"Face({self.expression} {self.probability:.0%}, unclear {self.unclear:.0%}, box=({box}))"
+        return f"Face({self.expression} {percent(self.probability)}, unclear {percent(self.unclear)}, box=({box}))"
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,7 +186,7 @@ class Faces(Sequence[Face]):
     def __repr__(self) -> str:
         if self.error is not None:
             return f"Faces({self.source!r}, error={self.error!r})"
-        found = ", ".join(f"{face.expression} {face.probability:.0%}" for face in self.faces[:8])
+        found = ", ".join(f"{face.expression} {percent(face.probability)}" for face in self.faces[:8])
         more = f", and {len(self) - 8} more" if len(self) > 8 else ""
         return f"Faces({self.source!r}, {self.width}×{self.height}: {found or 'nobody'}{more})"
 
