@@ -33,9 +33,9 @@ app = App(
 def main() -> NoReturn:
     """Runs the command line and exits with its code."""
     # A stream that our caller closed is None, and print(file=None) would write to another one.
-    sys.stdin = sys.stdin or Path(os.devnull).open()
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 - these stay open
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
         code = app(exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -59,15 +59,10 @@ def main() -> NoReturn:
         sys.exit(130)
 
 
-def _no_option(_type: object, value: str) -> None:
-    if value.startswith("-") and value != "-":
-        raise ValueError(f"unknown option {value}; a file of that name is ./{value}")
-
-
 @app.command
 def predict(
     # A lone hyphen is an input, so all that begin with one come here.
-    *inputs: Annotated[str, Parameter(required=True, allow_leading_hyphen=True, validator=_no_option)],
+    *inputs: Annotated[str, Parameter(required=True, allow_leading_hyphen=True)],
     detector: Literal["centerface", "none"] = "centerface",
     detector_size: int = 640,
     model: str = "base",
@@ -104,6 +99,11 @@ def predict(
     from mien.recognize import Recognizer
     from mien.writers import format_of, held_interrupt, open_writer
 
+    for name in inputs:
+        if name.startswith("-") and name != STDIN:
+            raise ConfigError(
+                f"unknown option {name} (see mien predict --help); a file of that name is ./{name}"
+            )
     format = format_of(out, format)
     pictures, complaints = find_pictures(inputs)
     for complaint in complaints:

@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -251,17 +251,21 @@ def _ahead(work: Any, items: Iterable[Any], depth: int = 2) -> Iterator[tuple[An
 
         def draw(count: int) -> None:
             for item in islice(source, count):
-                pending.append((item, pool.submit(work, item)))
-                # Whoever gave an open file or an array may close or reuse it as soon as the next one is drawn.
-                if not isinstance(item, str | os.PathLike | bytes):
-                    wait([pending[-1][1]])
+                if isinstance(item, str | os.PathLike | bytes):
+                    pending.append((item, pool.submit(work, item)))
+                    continue
+                # Whoever gave an open file or an array may close or reuse it as soon as the next one is drawn;
+                # and standard input may keep us waiting, where Ctrl-C must end it.
+                done: Future[Any] = Future()
+                done.set_result(work(item))
+                pending.append((item, done))
 
         try:
             draw(depth)
             while pending:
                 item, result = pending.popleft()
-                done = result.result()
+                worked = result.result()
                 draw(1)
-                yield item, done
+                yield item, worked
         finally:
             pool.shutdown(cancel_futures=True)

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from mien.draw import COLOURS
 from mien.errors import ConfigError
-from mien.result import COLUMNS, Face, Faces
+from mien.result import COLUMNS, Face, Faces, percent
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
@@ -134,7 +134,7 @@ def _create_writer(format: Format, stream: IO[str], names: list[str]) -> Writer:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704 - rich is handling the error, and would end the process with 1
+        raise  # the error that rich is handling: it would end the process with 1
 
 
 class TableWriter:
@@ -144,7 +144,7 @@ class TableWriter:
         self._console = _Console(file=stream, highlight=False, soft_wrap=True)
         self._bar_width = 20 if self._console.width >= 100 else 10
         longest = max((cell_len(name) for name in names), default=7)
-        self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 46))
+        self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 48))
         self._started = False
 
     def write(self, faces: Faces) -> None:
@@ -171,9 +171,9 @@ class TableWriter:
         return Text.assemble(
             f"{name}  {number:4d}  {expression:8s} ",
             (_bar(probability, self._bar_width), f"rgb({red},{green},{blue})"),
-            (f"  {probability:4.0%}", "bold"),
-            f"  {second:8s} {share:4.0%}",
-            (f"  {face.unclear:8.0%}", "yellow" if face.unclear >= 0.3 else "dim"),
+            (f"  {percent(probability):>4}", "bold"),
+            f"  {second:8s} {percent(share):>4}",
+            (f"  {percent(face.unclear):>8}", "yellow" if face.unclear >= 0.3 else "dim"),
         )
 
 
@@ -186,6 +186,7 @@ class JsonWriter:
 
     def write(self, faces: Faces) -> None:
         self._stream.write(f"{self._before}\n{_json(faces)}")
+        self._stream.flush()
         self._before = ","
 
     def close(self) -> None:
@@ -211,11 +212,13 @@ class CsvWriter:
     """One row a face, and one with only the picture's own columns where there is no face."""
 
     def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
         self._writer = csv.DictWriter(stream, fieldnames=TABLE_COLUMNS)
         self._writer.writeheader()
 
     def write(self, faces: Faces) -> None:
         self._writer.writerows(table_rows(faces))
+        self._stream.flush()
 
     def close(self) -> None:
         pass
@@ -272,7 +275,7 @@ def _json(faces: Faces) -> str:
 
 
 def _unicode(name: str) -> str:
-    """The name with bytes that are no text written out (`\\udcff`): no format could hold them."""
+    """The name, with bytes that are no text spelt out: no format could hold them."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
