@@ -20,9 +20,9 @@ lint: .venv/test
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# What inference needs, and nothing more.
-.venv/demo: .venv/bin/python pyproject.toml $(shell find src -name '*.py' -o -name '*.onnx')
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+# What inference needs, and nothing more. Editable, so that it and the tests see the same files.
+.venv/demo: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt

@@ -128,6 +128,11 @@ def test_folders(made_folders: Path):
             lambda path: _touch(path / "x.csv", f"emotion,pixels,Usage\n9,{' 1' * 2304},Training\n"),
             "label of 0 to 6",
         ),
+        (
+            lambda path: _touch(path / "x.csv", f"emotion,pixels,Usage\n-1,{' 1' * 2304},Training\n"),
+            "label of 0 to 6",
+        ),
+        (lambda path: _touch(path / "x.csv", "Usage,emotion,pixels\nTraining\n"), "row 0"),
         (lambda path: _touch(path / "x.csv", "emotion,pixels,Usage\n"), "no images"),
         (lambda path: _touch(path / "x.parquet", "no parquet"), "not a Parquet file"),
         (lambda path: _touch(path / "train" / "angry" / "1.png").parents[2], "no folder for disgust"),
@@ -151,7 +156,15 @@ def test_votes_for_fewer_rows_are_refused(tmp_path: Path):
     write_csv(tmp_path, votes=True)
     votes = tmp_path / "fer2013new.csv"
     votes.write_text("\n".join(votes.read_text().splitlines()[:5]) + "\n")
-    with pytest.raises(DatasetError, match="fewer than"):
+    with pytest.raises(DatasetError, match="rows are not those of"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("old", "new"), [("PublicTest", "PrivateTest"), (",10,", ",x,"), (",10,", ",999,")])
+def test_votes_of_other_rows_and_votes_that_are_none_are_refused(tmp_path: Path, old: str, new: str):
+    votes = write_csv(tmp_path, votes=True) / "fer2013new.csv"
+    votes.write_text(votes.read_text().replace(old, new, 1))
+    with pytest.raises(DatasetError, match=r"fer2013new\.csv"):
         read_dataset(tmp_path)
 
 

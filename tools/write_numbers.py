@@ -1,7 +1,7 @@
 """Writes the README's numbers from benchmarks/results/, between its two marks.
 
-    python tools/write_numbers.py           # rewrites README.md
-    python tools/write_numbers.py --check   # only says whether it is up to date
+python tools/write_numbers.py           # rewrites README.md
+python tools/write_numbers.py --check   # only says whether it is up to date
 """
 
 import json
@@ -21,7 +21,9 @@ def main(check: bool) -> int:
     after = rest.split(END)[1]
     new = f"{before}{BEGIN}\n{numbers()}\n{END}{after}"
     if check:
-        print("README.md is up to date" if new == text else "README.md is out of date: run this without --check")
+        print(
+            "README.md is up to date" if new == text else "README.md is out of date: run this without --check"
+        )
         return int(new != text)
     readme.write_text(new, encoding="utf-8")
     return 0

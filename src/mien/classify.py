@@ -19,10 +19,12 @@ OUTPUTS = {"probabilities": EXPRESSIONS, "crowd": CROWD, "fer2013": EXPRESSIONS}
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How far a face is believed that had few pixels, as measured when the model was made.
+    """How far a face is believed that had few pixels.
 
     A reading is mixed with what would be said of a face that nobody saw: the seven with their shares over all
-    faces, the crowd with ``unknown``.
+    faces, the crowd with ``unknown``. How much of each, was measured on ``probabilities`` when the model was made
+    (`mien.train.run.measured_trust`). That the other two readings are mixed alike, and that what is not seen
+    counts as ``unknown``, is a convention: nobody asked people about such small faces.
 
     Attributes:
         sides: sides of faces in pixels, rising.
@@ -89,7 +91,12 @@ class Classifier:
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.size = _check(str(path), self._session, metadata)
         self.name = metadata["mien.name"]
-        self._trust = Trust(**json.loads(metadata["mien.trust"]))
+        try:
+            self._trust = Trust(**json.loads(metadata["mien.trust"]))
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{path}: its mien.trust is damaged ({error}); make it with mien train"
+            ) from error
 
     def classify(
         self,
@@ -122,8 +129,9 @@ def _check(path: str, session: Any, metadata: dict[str, str]) -> int:
     """Refuses a network that does not take and give what mien expects; returns the side of its faces."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if inputs else []
-    if len(inputs) != 1 or inputs[0].name != "faces" or inputs[0].type != "tensor(uint8)" or len(shape) != 3:
-        raise ModelError(f"{path}: its input must be 'faces', uint8 (N, H, W); make it with mien train")
+    square = len(shape) == 3 and isinstance(shape[1], int) and shape[1] == shape[2]
+    if len(inputs) != 1 or inputs[0].name != "faces" or inputs[0].type != "tensor(uint8)" or not square:
+        raise ModelError(f"{path}: its input must be 'faces', uint8 (N, S, S); make it with mien train")
     found = {output.name: output.shape[-1:] for output in outputs}
     expected = {name: [len(words)] for name, words in OUTPUTS.items()}
     if found != expected:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -37,7 +38,7 @@ def main() -> NoReturn:
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        code = app(exit_on_error=False, print_error=False)
+        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()
         sys.exit(code or 0)
     except CycloptsError as error:
@@ -95,7 +96,7 @@ def predict(
     threads
         CPU threads to use; by default all.
     """
-    from mien.inputs import STDIN, find_pictures
+    from mien.inputs import STDIN, find_pictures, same
     from mien.recognize import Recognizer
     from mien.writers import format_of, held_interrupt, open_writer
 
@@ -105,28 +106,34 @@ def predict(
                 f"unknown option {name} (see mien predict --help); a file of that name is ./{name}"
             )
     format = format_of(out, format)
-    pictures, complaints = find_pictures(inputs)
+    pictures, complaints = find_pictures(inputs, skip=annotate)
     for complaint in complaints:
         _complain(complaint)
     if not pictures:
         return 2
-    if out is not None and any(_same(out, picture.path) for picture in pictures):
+    if out is not None and any(same(out, picture.path) for picture in pictures):
         raise ConfigError(f"--out {out}: is one of the pictures, name another file")
     recognizer = Recognizer(
         model, detector=detector, detector_size=detector_size, max_pixels=max_pixels, threads=threads
     )
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
-    sources = (sys.stdin.buffer if name == STDIN else name for name in names)
+    # As bytes, standard input can be drawn on too.
+    sources = (sys.stdin.buffer.read() if name == STDIN else name for name in names)
+    # Small batches: results should come as they are made, and larger ones would save little.
+    results = recognizer.predict_many(sources, batch_size=8)
     failed = 0
     with _progress(len(pictures), out, format) as advance, open_writer(format, out, names) as writer:
-        for picture, faces in zip(pictures, recognizer.predict_many(sources), strict=True):
+        for picture, faces in zip(pictures, results, strict=True):
+            if picture.path == STDIN:
+                error = faces.error and faces.error.replace("<bytes>", "<stdin>", 1)
+                faces = replace(faces, source="<stdin>", error=error)
             with held_interrupt():
                 writer.write(faces)
             if faces.error is not None:
                 failed += 1
                 _complain(faces.error)
-            elif album is not None and (trouble := album.add(faces, picture.relative)):
+            elif album is not None and (trouble := album.add(faces, picture)):
                 complaints.append(trouble)
                 _complain(trouble)
             advance()
@@ -162,35 +169,41 @@ class _Album:
     """A folder of annotated pictures, each named as its original."""
 
     def __init__(self, folder: Path, pictures: "Iterable[Picture]") -> None:
-        self._folder = folder
-        self._taken: set[Path] = set()
-        places = {(Path(picture.path).parent, folder / picture.relative.parent) for picture in pictures}
-        if any(_same(original, copy) for original, copy in places):
+        from mien.inputs import same
+
+        self._paths: dict[str, Path] = {}
+        taken: set[Path] = set()
+        for picture in pictures:
+            path = folder / picture.relative.with_suffix(".jpg")
+            number = 2
+            while path in taken:
+                path = folder / picture.relative.with_name(f"{picture.relative.stem}-{number}.jpg")
+                number += 1
+            taken.add(path)
+            self._paths[picture.path] = path
+        originals = {Path(picture.path).resolve() for picture in pictures}
+        if any(path.resolve() in originals for path in taken) or any(
+            same(folder, original.parent) for original in originals
+        ):
             raise ConfigError(f"--annotate {folder}: the pictures themselves lie there, name another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"--annotate {folder}: cannot make the folder ({error.strerror})") from error
 
-    def add(self, faces: "Faces", relative: Path) -> str | None:
+    def add(self, faces: "Faces", picture: "Picture") -> str | None:
         """Draws the faces on their picture and saves it as JPEG; never over one of the same run.
 
         Returns:
             What went wrong, if anything did.
         """
+        path = self._paths[picture.path]
         try:
-            picture = faces.draw()
-        except ImageError as error:  # standard input cannot be read twice, and files come and go
-            return f"not annotated: {error}"
-        path = self._folder / relative.with_suffix(".jpg")
-        number = 2
-        while path in self._taken:
-            path = self._folder / relative.with_name(f"{relative.stem}-{number}.jpg")
-            number += 1
-        self._taken.add(path)
-        try:
+            drawn = faces.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path, quality=92)
+            drawn.save(path, quality=92)
+        except ImageError as error:  # files come and go
+            return f"not annotated: {error}"
         except (OSError, ValueError) as error:  # no space, no permission, or too long a side for a JPEG
             return f"not annotated: {path}: cannot be written ({getattr(error, 'strerror', None) or error})"
         return None
@@ -223,14 +236,6 @@ def _progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[]
             progress.update(task, rate=f"{speed:.1f} pictures/s" if speed else "")
 
         yield advance
-
-
-def _same(one: Path, other: str | Path) -> bool:
-    """Whether both exist and are the same file or folder."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
 
 
 def _complain(message: str) -> None:

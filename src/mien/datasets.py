@@ -163,28 +163,28 @@ def _read_parquet(path: Path, split: str) -> Dataset:
 
 def _read_csv(path: Path, split: str) -> Dataset:
     usages = SPLITS[split]
-    images, labels, rows = [], [], []
-    with path.open(newline="") as file:
+    images, labels, rows, all_usages = [], [], [], []
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ()):
             raise DatasetError(f"{path}: needs the columns emotion, pixels, Usage; found {reader.fieldnames}")
         for row, record in enumerate(reader):
+            all_usages.append(record["Usage"])
             if record["Usage"] not in usages:
                 continue
             try:
                 face = np.array(record["pixels"].split(), dtype=np.uint8).reshape(SIDE, SIDE)
                 label = int(record["emotion"])
-                EXPRESSIONS[label]
-            except (ValueError, OverflowError, IndexError) as error:
+                if not 0 <= label < len(EXPRESSIONS):
+                    raise ValueError(f"label {label}")
+            except (ValueError, OverflowError, AttributeError, TypeError) as error:
                 raise DatasetError(
                     f"{path}, row {row}: not a 48×48 face with a label of 0 to 6 ({error})"
                 ) from error
             images.append(face)
             labels.append(label)
             rows.append(row)
-    votes = _read_votes(path.with_name("fer2013new.csv"))
-    if votes is not None and rows and rows[-1] >= len(votes):
-        raise DatasetError(f"{path.with_name('fer2013new.csv')}: {len(votes)} rows, fewer than {path.name}")
+    votes = _read_votes(path.with_name("fer2013new.csv"), all_usages)
     return Dataset(
         _stack(images),
         np.array(labels, dtype=np.int64),
@@ -192,16 +192,27 @@ def _read_csv(path: Path, split: str) -> Dataset:
     )
 
 
-def _read_votes(path: Path) -> NDArray[np.uint8] | None:
-    """The votes of ``fer2013new.csv`` in mien's order, a row for each row of ``fer2013.csv``."""
+def _read_votes(path: Path, usages: list[str]) -> NDArray[np.uint8] | None:
+    """The votes of ``fer2013new.csv`` in mien's order, a row for each row of ``fer2013.csv``.
+
+    The two files belong together by nothing but the order of their rows, so their usages (one a row) must agree.
+    """
     if not path.is_file():
         return None
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        missing = set(FERPLUS_COLUMNS) - set(reader.fieldnames or ())
+        missing = {"Usage", *FERPLUS_COLUMNS} - set(reader.fieldnames or ())
         if missing:
             raise DatasetError(f"{path}: no column {', '.join(sorted(missing))}")
-        rows = [[int(record[name]) for name in FERPLUS_COLUMNS] for record in reader]
+        records = list(reader)
+    if [record["Usage"] for record in records] != usages:
+        raise DatasetError(f"{path}: its rows are not those of fer2013.csv (other number or other usages)")
+    rows = []
+    for row, record in enumerate(records):
+        try:
+            rows.append(np.array([record[name] for name in FERPLUS_COLUMNS], dtype=np.uint8))
+        except (ValueError, OverflowError, TypeError) as error:
+            raise DatasetError(f"{path}, row {row}: not ten votes ({error})") from error
     return np.array(rows, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
 
 

@@ -25,8 +25,12 @@ class Picture:
     relative: Path
 
 
-def find_pictures(inputs: Sequence[str]) -> tuple[list[Picture], list[str]]:
+def find_pictures(inputs: Sequence[str], *, skip: Path | None = None) -> tuple[list[Picture], list[str]]:
     """All pictures that the inputs name, each once, in the order given; folders are walked in order of names.
+
+    Args:
+        inputs: files, folders, glob patterns, or `STDIN`.
+        skip: a folder that is not entered below a named one: what we wrote there is no input.
 
     Returns:
         The pictures, and a one-line complaint for each input that names none. A single file that does not exist
@@ -36,7 +40,7 @@ def find_pictures(inputs: Sequence[str]) -> tuple[list[Picture], list[str]]:
     complaints: list[str] = []
     for name in inputs:
         before = len(complaints)
-        found = list(_expand(name, complaints))
+        found = list(_expand(name, skip, complaints))
         if not found and len(complaints) == before:
             kind = "folder with no pictures" if os.path.isdir(name) else "pattern that matches no file"
             endings = " ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
@@ -50,27 +54,31 @@ def find_pictures(inputs: Sequence[str]) -> tuple[list[Picture], list[str]]:
 # ruff: noqa: PTH110, PTH112, PTH113
 
 
-def _expand(name: str, complaints: list[str]) -> Iterator[Picture]:
+def _expand(name: str, skip: Path | None, complaints: list[str]) -> Iterator[Picture]:
     if name == STDIN:
         yield Picture(STDIN, Path("stdin"))
     elif os.path.isdir(name):
-        yield from _walk(name, complaints)
+        yield from _walk(name, skip, complaints)
     elif glob.has_magic(name) and not os.path.exists(name):
         for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - the user's own pattern
             if os.path.isdir(match):
-                yield from _walk(match, complaints)
+                yield from _walk(match, skip, complaints)
             else:
                 yield Picture(match, Path(Path(match).name))
     else:
         yield Picture(name, Path(Path(name).name))
 
 
-def _walk(folder: str, complaints: list[str]) -> Iterator[Picture]:
+def _walk(folder: str, skip: Path | None, complaints: list[str]) -> Iterator[Picture]:
     def complain(error: OSError) -> None:
         complaints.append(f"{error.filename}: a folder that cannot be searched ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=complain):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not (skip and same(skip, os.path.join(parent, name)))  # noqa: PTH118
+        )
         for file in sorted(files):
             path = os.path.join(parent, file)  # noqa: PTH118 - Path would drop the "./" that the user gave
             if os.path.splitext(file)[1].lower() not in SUFFIXES or file.startswith("."):  # noqa: PTH122
@@ -78,3 +86,11 @@ def _walk(folder: str, complaints: list[str]) -> Iterator[Picture]:
             # Reading a pipe that lies about would wait for ever; a link that leads nowhere is told of when read.
             if os.path.isfile(path) or not os.path.exists(path):
                 yield Picture(path, Path(os.path.relpath(path, folder)))
+
+
+def same(one: Path, other: str | Path) -> bool:
+    """Whether both exist and are the same file or folder."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

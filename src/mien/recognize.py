@@ -158,8 +158,8 @@ class Recognizer:
         """Everything of a picture but the expressions: faces, landmarks, aligned crops."""
         pixels = self._decode(image) if decoded is None else decoded
         size = self._classifier.size
-        # What was read to its end cannot be read again, so a file object is not kept for drawing.
-        origin = None if hasattr(image, "read") else image
+        # Only what stays small and does not change is kept for drawing: no pixels, and no file read to its end.
+        origin = image if isinstance(image, str | os.PathLike | bytes) else None
         if isinstance(pixels, ImageError):
             crops, sides = np.empty((0, size, size), np.uint8), np.empty(0)
             return _Found(describe(image), origin, (None, None), None, crops, sides, pixels)

@@ -166,7 +166,7 @@ class Faces(Sequence[Face]):
         return pd.DataFrame(self.rows(), columns=list(COLUMNS))
 
     def draw(self) -> "Image.Image":
-        """The upright picture in RGB with the faces drawn on it. Reads the picture again.
+        """The upright picture in RGB with the faces drawn on it. Reads the picture again, from its path or bytes.
 
         Raises:
             ImageError: the picture could not be read, is gone, or is another one by now.

@@ -132,16 +132,12 @@ def _create_writer(format: Format, stream: IO[str], names: list[str]) -> Writer:
             return ParquetWriter(Path(stream.name))
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise  # the error that rich is handling: it would end the process with 1
-
-
 class TableWriter:
     """One row a face: picture, expression, a bar in the expression's colour, the next likely, unclear."""
 
     def __init__(self, stream: IO[str], names: list[str]) -> None:
-        self._console = _Console(file=stream, highlight=False, soft_wrap=True)
+        self._stream = stream
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._bar_width = 20 if self._console.width >= 100 else 10
         longest = max((cell_len(name) for name in names), default=7)
         self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 48))
@@ -151,18 +147,25 @@ class TableWriter:
         if not self._started:
             self._started = True
             heading = f"{'picture':{self._name_width}}  face  expression {'':{self._bar_width - 2}}   %"
-            self._console.print(Text(f"{heading}  then            unclear", style="bold"))
+            self._print(Text(f"{heading}  then            unclear", style="bold"))
         name = _shorten(faces.source, self._name_width)
         if faces.error is not None:
-            self._console.print(Text(f"{name}     –  could not be read", style="dim"))
+            self._print(Text(f"{name}     –  could not be read", style="dim"))
         elif not faces:
-            self._console.print(Text(f"{name}     –  nobody found", style="dim"))
+            self._print(Text(f"{name}     –  nobody found", style="dim"))
         for number, face in enumerate(faces):
             first = name if number == 0 else " " * self._name_width
-            self._console.print(self._row(first, number, face))
+            self._print(self._row(first, number, face))
 
     def close(self) -> None:
         pass
+
+    def _print(self, line: Text) -> None:
+        # The console would itself write past a progress bar, and end the process where nobody reads any more.
+        with self._console.capture() as printed:
+            self._console.print(line)
+        self._stream.write(printed.get())
+        self._stream.flush()
 
     def _row(self, name: str, number: int, face: Face) -> Text:
         ranked = sorted(face.probabilities.items(), key=lambda item: -item[1])

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from mien.datasets import Dataset
 from mien.errors import ConfigError
 from mien.train.recipe import Recipe
 
@@ -24,19 +26,27 @@ class State:
     optimizer: torch.optim.Optimizer
 
 
-def save_checkpoint(path: Path, state: State, recipe: Recipe, epochs_done: int) -> None:
+def run_identity(recipe: Recipe, training: Dataset) -> str:
+    """What must be alike for a run to go on: the recipe, and the faces and labels it learns from."""
+    data = crc32(training.labels.tobytes(), crc32(training.images.tobytes()))
+    if training.votes is not None:
+        data = crc32(training.votes.tobytes(), data)
+    return json.dumps({"data": data, **asdict(recipe)}, sort_keys=True)
+
+
+def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -> None:
     """Writes the state so that a crash at any moment leaves either the old file or the new one."""
     part = path.with_suffix(".part")
-    metadata = {"recipe": _as_json(recipe), "epochs_done": str(epochs_done)}
+    metadata = {"run": identity, "epochs_done": str(epochs_done)}
     save_file(_flatten(state), part, metadata=metadata)
     part.replace(path)
 
 
-def load_checkpoint(path: Path, state: State, recipe: Recipe) -> int:
+def load_checkpoint(path: Path, state: State, identity: str) -> int:
     """Puts a saved state back in place, and says how many epochs it has behind it; 0 where there is none.
 
     Raises:
-        ConfigError: the checkpoint is of another recipe, or damaged.
+        ConfigError: the checkpoint is of another run (see `run_identity`), or damaged.
     """
     if not path.exists():
         return 0
@@ -46,16 +56,12 @@ def load_checkpoint(path: Path, state: State, recipe: Recipe) -> int:
             saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"{path}: not a whole checkpoint ({error}); delete it to start afresh") from error
-    if metadata.get("recipe") != _as_json(recipe):
+    if metadata.get("run") != identity:
         raise ConfigError(
-            f"{path}: of a run with another recipe; delete it to start afresh, or choose another --out"
+            f"{path}: of a run with another recipe or other data; delete it to start afresh, or choose another --out"
         )
     _restore(state, saved)
     return int(metadata["epochs_done"])
-
-
-def _as_json(recipe: Recipe) -> str:
-    return json.dumps(asdict(recipe), sort_keys=True)
 
 
 def _flatten(state: State) -> dict[str, Tensor]:

@@ -6,9 +6,10 @@ import logging
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
+import onnxscript  # noqa: F401 - the exporter needs it: better missed before a run than after
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -19,9 +20,6 @@ from mien.errors import ModelError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import seal
 from mien.train.network import FaceNet, normalise
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 PARITY = 0.01
 """How far a probability of the ONNX file may be from the network's: 16-bit weights round to 3 digits."""
@@ -78,8 +76,6 @@ def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> N
     Raises:
         ModelError: the file's answers are not the network's; nothing is left at `path`.
     """
-    import onnx
-
     # The exporter tells everybody that torchvision is missing, and that parts of PyTorch are deprecated.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore", category=FutureWarning):
@@ -148,7 +144,7 @@ def _fused(readings: Readings) -> Readings:
     return readings
 
 
-def _strip(model: "ModelProto") -> None:
+def _strip(model: onnx.ModelProto) -> None:
     """Drops the exporter's notes of source lines: they triple the small parts and hold paths of the machine."""
     del model.metadata_props[:]
     model.doc_string = ""
@@ -159,10 +155,8 @@ def _strip(model: "ModelProto") -> None:
         del value.metadata_props[:]
 
 
-def _halve_weights(model: "ModelProto") -> None:
+def _halve_weights(model: onnx.ModelProto) -> None:
     """Stores the large weights as float16, cast back when the file is loaded: half the file, the same speed."""
-    import onnx
-
     for tensor in [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]:
         weights = onnx.numpy_helper.to_array(tensor)
         if weights.size < 256:

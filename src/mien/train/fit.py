@@ -20,7 +20,7 @@ from mien.datasets import Dataset
 from mien.errors import MienError
 from mien.labels import CROWD
 from mien.train.augment import augment
-from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
+from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.network import FaceNet, Logits, normalise
 from mien.train.recipe import Recipe
 
@@ -57,7 +57,9 @@ def fit(training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) ->
     )
     state = State(network, average, optimizer)
     checkpoint = folder / "checkpoint.safetensors"
-    first_epoch = load_checkpoint(checkpoint, state, recipe)
+    identity = run_identity(recipe, training)
+    first_epoch = load_checkpoint(checkpoint, state, identity)
+    _keep_rows(folder / "history.csv", first_epoch)
     model, optimizer = fabric.setup(network, optimizer)
 
     images = torch.from_numpy(training.images).to(fabric.device)  # uint8 (N, 48, 48)
@@ -98,7 +100,7 @@ def fit(training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) ->
                     f"(the checkpoint of epoch {epoch} is whole)"
                 )
             accuracy = _validate(average, validation, fabric)
-            save_checkpoint(checkpoint, state, recipe, epoch + 1)
+            save_checkpoint(checkpoint, state, identity, epoch + 1)
             seconds = time.perf_counter() - started
             _record(folder / "history.csv", (epoch + 1, size, rate, mean_loss, *accuracy, seconds))
             note = f"loss {mean_loss:.3f} · validation {accuracy[0]:.1%} labels, {accuracy[1]:.1%} crowd"
@@ -194,8 +196,15 @@ def _progress() -> Progress:
     )
 
 
+def _keep_rows(path: Path, epochs: int) -> None:
+    """Cuts a history off after so many epochs: what came later is not in the checkpoint, or of another run."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[: epochs + 1]
+        path.write_text("".join(lines if epochs else []), encoding="utf-8")
+
+
 def _record(path: Path, values: tuple[float, ...]) -> None:
-    new = not path.exists()
+    new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 
+import tomli_w
+
 from mien.errors import ConfigError
 
 
@@ -96,8 +98,6 @@ class Recipe:
 
     def save(self, path: Path) -> None:
         """Writes the recipe as TOML."""
-        import tomli_w
-
         path.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
 
 

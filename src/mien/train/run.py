@@ -46,8 +46,8 @@ def train(data: str | Path, recipe: Recipe, out: Path) -> Path:
     training, validation = split_validation(read_dataset(data, "train"))
     folder = out / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    recipe.save(folder / "recipe.toml")
     network = fit(training, validation, recipe, folder)
+    recipe.save(folder / "recipe.toml")
     export(network, validation, folder, name=recipe.name)
     summary = {
         "mien": mien.__version__,
