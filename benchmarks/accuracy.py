@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common import share, write_result
+from common import model_sha256, share, write_result
 from mien.classify import Classifier
 from mien.datasets import crowd_majority, has_twin, read_dataset
 from mien.labels import CROWD, EXPRESSIONS
@@ -30,6 +30,7 @@ def main(data: str, model: str = "base") -> None:
         "accuracy",
         {
             "model": model,
+            "model_sha256": model_sha256(model),
             "split": "PublicTest",
             "views": 1,
             "fer2013_original_labels": score(readings.fer2013, test.labels, EXPRESSIONS),
@@ -41,6 +42,7 @@ def main(data: str, model: str = "base") -> None:
                 readings.crowd[fresh, :8], majority[fresh], CROWD[:8]
             ),
             "probabilities_ferplus_majority_7": score(readings.probabilities, seven, EXPRESSIONS),
+            "probabilities_calibration": calibration(readings.probabilities, seven),
             "crowd_agreement": crowd_agreement(readings.crowd, test.votes),
         },
     )
@@ -60,6 +62,26 @@ def score(scores: NDArray[np.float32], truth: NDArray[np.int64], words: tuple[st
         "mean_recall": round(float(np.mean(list(recall.values()))), 4),
         "recall": recall,
     }
+
+
+def calibration(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], bins: int = 15
+) -> dict[str, Any]:
+    """Expected calibration error of the largest probability, in bins of equal mass (Nixon et al. 2019)."""
+    counted = truth >= 0
+    truth, probabilities = truth[counted], probabilities[counted]
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    parts = np.array_split(np.argsort(confidence, kind="stable"), bins)
+    table = [
+        {
+            "faces": len(part),
+            "said": round(float(confidence[part].mean()), 4),
+            "true": round(float(right[part].mean()), 4),
+        }
+        for part in parts
+    ]
+    error = sum(row["faces"] * abs(row["said"] - row["true"]) for row in table) / len(truth)
+    return {"expected_calibration_error": round(error, 4), "n": len(truth), "bins": table}
 
 
 def crowd_agreement(crowd: NDArray[np.float32], votes: NDArray[np.uint8]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every benchmark shares: where results go, what they were measured with, how sure a share is."""
 
+import hashlib
 import json
 import os
 import platform
@@ -9,6 +10,8 @@ from importlib.metadata import version
 from math import sqrt
 from pathlib import Path
 from typing import Any
+
+from mien.model_file import find_model
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -23,6 +26,11 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     text = json.dumps(record, indent=2) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
     print(text)
+
+
+def model_sha256(model: str) -> str:
+    """What ties a result to the model that it was measured on."""
+    return hashlib.sha256(find_model(model).read_bytes()).hexdigest()
 
 
 def share(right: int, n: int) -> dict[str, float | int | list[float]]:

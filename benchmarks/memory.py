@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common import write_result
+from common import model_sha256, write_result
 from mien.recognize import Recognizer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -39,6 +39,7 @@ def main(count: int = 5000) -> None:
         "memory",
         {
             "photographs": count,
+            "model_sha256": model_sha256("base"),
             "different_photographs": VARIANTS,
             "faces_found": faces,
             f"peak_mib_after_{count // 10}": round(early, 1),

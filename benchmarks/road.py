@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canvas import photograph
-from common import share, write_result
+from common import model_sha256, share, write_result
 from mien.classify import Classifier
 from mien.datasets import Dataset, crowd_majority, read_dataset
 from mien.labels import EXPRESSIONS
@@ -31,6 +31,7 @@ def main(data: str, model: str = "base") -> None:
     recognizer = Recognizer(model)
     result: dict[str, Any] = {
         "model": model,
+        "model_sha256": model_sha256(model),
         "split": "PublicTest",
         "picture": f"{WIDTH}×{HEIGHT}",
         "sides": {},

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common import write_result
+from common import model_sha256, write_result
 from mien.align import align_faces
 from mien.classify import Classifier
 from mien.detect import CenterFace
@@ -50,7 +50,17 @@ def main() -> None:
     for name, values in times.items():
         low, middle, high = statistics.quantiles(values[1:], n=4)
         table[name] = {"median": round(middle, 2), "quartiles": [round(low, 2), round(high, 2)]}
-    write_result("speed", {"runs": RUNS, "milliseconds": table})
+    bare = table["process: python -c pass"]["median"]
+    importing = table["process: python -c 'import mien'"]["median"] - bare
+    write_result(
+        "speed",
+        {
+            "model_sha256": model_sha256("base"),
+            "runs": RUNS,
+            "milliseconds": table,
+            "import_mien_milliseconds": round(importing, 2),
+        },
+    )
 
 
 def run(*command: str) -> None:

@@ -32,7 +32,7 @@ def main(check: bool) -> int:
 def numbers() -> str:
     """The section on accuracy, speed and memory, in Markdown."""
     accuracy, road, speed, memory = (_result(name) for name in ("accuracy", "road", "speed", "memory"))
-    agreement = accuracy["crowd_agreement"]
+    agreement, calibration = accuracy["crowd_agreement"], accuracy["probabilities_calibration"]
     lines = [
         f"On FER-2013's PublicTest, which nothing was trained or chosen on; one network, one view of each face "
         f"(`{accuracy['command']}`):",
@@ -56,19 +56,23 @@ def numbers() -> str:
     weakest = ", ".join(f"{name} {recall[name]:.0%}" for name in sorted(recall, key=recall.__getitem__)[:3])
     lines += [
         "",
-        f"Some test faces have a near copy in Training (the data set's flaw). Without them: {fresh['value']:.1%} of "
-        f"{fresh['n']:,} by the original labels, {fresh_crowd['value']:.1%} of {fresh_crowd['n']:,} by FER+ (8 classes). "
-        f"The weakest classes of `probabilities`, by recall: {weakest}.",
+        "Some test faces have a near copy in Training (the data set's flaw). Without them: "
+        f"{fresh['value']:.1%} of {fresh['n']:,} by the original labels, {fresh_crowd['value']:.1%} of "
+        f"{fresh_crowd['n']:,} by FER+ (8 classes). The weakest classes of `probabilities`, by recall: {weakest}.",
         "",
-        f"**Against people:** held against the plurality of nine annotators, all ten answers allowed and no face left "
-        f"out, the model agrees in {agreement['model_with_nine']:.1%}; the tenth annotator agrees in "
+        "**Against people:** held against the plurality of nine annotators, all ten answers allowed and no face "
+        f"left out, the model agrees in {agreement['model_with_nine']:.1%}; the tenth annotator agrees in "
         f"{agreement['one_annotator_with_the_other_nine']:.1%} (n = {agreement['n']:,}).",
         "",
-        f"**In photographs:** the same faces enlarged to so many pixels in a picture of {road['picture']}, found, framed "
-        f"and read as in any photograph (`{road['command']}`). Faces that are not found are half hidden, turned away, or "
-        "cut off by their tight crops:",
+        f"**Meaning of `probability`:** its expected calibration error is "
+        f"{calibration['expected_calibration_error']:.3f} (15 bins of equal mass, n = {calibration['n']:,}; FER+ "
+        "majority, 7 classes).",
         "",
-        "| side of the face | found | `fer2013`: whole road / same faces as crops | `crowd`: whole road / as crops |",
+        "**In photographs:** the same faces enlarged to so many pixels in a picture of "
+        f"{road['picture']} that continues them, found, framed and read as in any photograph "
+        f"(`{road['command']}`):",
+        "",
+        "| side of the face | found | `fer2013`: whole road / same faces as crops | `crowd`: the same |",
         "|---|---|---|---|",
     ]
     for side, row in road["sides"].items():
@@ -87,7 +91,8 @@ def numbers() -> str:
         f"{step['detect']:.0f} ms a picture, align {step['align one face']:.1f} ms and classify "
         f"{step['classify one face']:.1f} ms a face; the whole command `mien predict one.jpg` "
         f"{times['process: mien predict one.jpg']['median'] / 1000:.2f} s. "
-        f"**Memory**: a peak of {memory[f'peak_mib_after_{count}']:.0f} MiB after {count:,} photographs, "
+        f"**Memory**: a peak of {memory[f'peak_mib_after_{count}']:.0f} MiB after {count:,} readings of "
+        f"{memory['different_photographs']} photographs, "
         f"{memory['growth']:+.1%} since the first tenth (`{memory['command']}`).",
     ]
     return "\n".join(lines)

@@ -96,7 +96,7 @@ def predict(
     threads
         CPU threads to use; by default all.
     """
-    from mien.inputs import STDIN, find_pictures, same
+    from mien.inputs import MAX_STDIN, STDIN, find_pictures, same
     from mien.recognize import Recognizer
     from mien.writers import format_of, held_interrupt, open_writer
 
@@ -119,7 +119,7 @@ def predict(
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
     # As bytes, standard input can be drawn on too.
-    sources = (sys.stdin.buffer.read() if name == STDIN else name for name in names)
+    sources = (sys.stdin.buffer.read(MAX_STDIN) if name == STDIN else name for name in names)
     # Small batches: results should come as they are made, and larger ones would save little.
     results = recognizer.predict_many(sources, batch_size=8)
     failed = 0

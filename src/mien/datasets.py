@@ -246,7 +246,8 @@ def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Da
 
     The tenth is fixed by the pixels alone (CRC-32, modulo ten), so it does not depend on the order of files or on
     a seed. Faces in the rest that are copies of a face in the tenth are left out of both, since FER-2013 holds
-    many: copies are faces whose pixels correlate above `alike`.
+    many: copies are faces whose pixels correlate above `alike`. Kaggle's folders hold JPEGs, whose pixels are not
+    quite those of the CSV and Parquet files: their tenth is another one.
 
     Returns:
         The training part and the validation part.

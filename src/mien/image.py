@@ -41,6 +41,8 @@ _READERS: Final[dict[bytes, Callable[[BinaryIO, str], ImageFile.ImageFile]]] = {
     b"MM\0+": TiffImagePlugin.TiffImageFile,
     b"BM": BmpImagePlugin.BmpImageFile,
 }
+# What cannot be wound back is kept in memory whole; an endless pipe must not fill it.
+_MAX_STREAM: Final = 512 << 20
 _WHITE: Final = (255, 255, 255, 255)
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -129,7 +131,10 @@ def _from_stream(stream: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
         try:
             stream.seek(0)
         except (AttributeError, OSError):  # a pipe, or a response of a web server
-            stream = io.BytesIO(stream.read())
+            content = stream.read(_MAX_STREAM + 1)
+            if len(content) > _MAX_STREAM:
+                raise ImageError(f"is longer than {_MAX_STREAM >> 20} MiB: save it as a file") from None
+            stream = io.BytesIO(content)
         prefix = stream.read(12)
         if isinstance(prefix, str):
             raise ImageError("is open as text: open it in binary mode")

@@ -11,6 +11,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", 
 
 STDIN = "-"
 
+MAX_STDIN = 512 << 20
+"""Bytes of standard input that are read at most; a longer picture is cut short, and refused as such."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -4,6 +4,7 @@ Output is valid whenever it is left off, also by Ctrl-C or an error.
 """
 
 import csv
+import importlib.util
 import json
 import signal
 import sys
@@ -66,6 +67,8 @@ def open_writer(format: Format, out: Path | None, names: list[str]) -> Iterator[
     Raises:
         ConfigError: the file cannot be written.
     """
+    if format == "parquet" and importlib.util.find_spec("pyarrow") is None:  # said before the file is emptied
+        raise ConfigError('--format parquet needs pyarrow: pip install "mien[parquet]"')
     try:
         with _open_stream(format, out) as stream:
             writer = _create_writer(format, stream, names)
@@ -233,11 +236,9 @@ class ParquetWriter:
     _ROWS = 5_000
 
     def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError:
-            raise ConfigError('--format parquet needs pyarrow: pip install "mien[parquet]"') from None
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         text = {"source", "error", "expression"}
         whole = {"width", "height", "face"}
         self._schema = pa.schema(

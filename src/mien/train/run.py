@@ -1,6 +1,7 @@
 """One training run, from a data set to a model folder."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def train(data: str | Path, recipe: Recipe, out: Path) -> Path:
         ConfigError: the folder holds the checkpoint of another recipe.
     """
     training, validation = split_validation(read_dataset(data, "train"))
+    if training.votes is None:
+        print(f"{data}: has no FER+ votes; the crowd is learnt from one label a face", file=sys.stderr)
     folder = out / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, recipe, folder)
