@@ -511,3 +511,34 @@ def test_no_bar_without_a_screen(long_names: Path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_copies_never_land_on_originals_in_another_folder(
+    here: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    save(Path("one/b/p.jpg"))
+    original = save(Path("root/b/p.jpg")).read_bytes()
+    code, _, complaints = here("predict", "one", "root/b", "--annotate", "root", *FACES)
+    assert code == 2
+    assert "lie there" in complaints[0]
+    assert Path("root/b/p.jpg").read_bytes() == original
+
+
+def test_copies_in_the_folder_that_is_read_are_not_read_again(here: Callable, tmp_path: Path):
+    save(tmp_path / "p.jpg")
+    for _ in range(2):
+        code, printed, _ = here(
+            "predict", tmp_path, "--annotate", tmp_path / "drawn", "--format", "jsonl", *FACES
+        )
+        assert code == 0
+        assert len(printed.splitlines()) == 1
+
+
+def test_standard_input_is_drawn_on_too(tmp_path: Path):
+    content = save(tmp_path / "p.png").read_bytes()
+    arguments = (*MIEN, "predict", "-", "--annotate", str(tmp_path / "drawn"), "--format", "json", *FACES)
+    done = subprocess.run(arguments, input=content, capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["source"] == "<stdin>"
+    assert (tmp_path / "drawn" / "stdin.jpg").exists()

@@ -284,3 +284,18 @@ def test_a_stream_is_not_kept_for_drawing(recognizer: Recognizer, astronaut: Pat
         faces.draw()
     with contextlib.closing(io.BytesIO(astronaut.read_bytes())) as stream:
         assert_alike(next(recognizer.predict_many([stream])), faces)
+
+
+def test_a_face_of_few_pixels_is_told_to_be_unclear(examples: Path):
+    recognizer = Recognizer(detector_size=1280)
+    unclear = []
+    for side in (512, 64, 40):  # the face is about a fifth as wide: 90, 11 and 7 pixels
+        picture = Image.new("RGB", (640, 640), (120, 130, 140))
+        picture.paste(
+            Image.open(examples / "astronaut.jpg").resize((side, side), Image.Resampling.LANCZOS), (60, 60)
+        )
+        (face,) = recognizer.predict(picture)
+        unclear.append(face.unclear)
+    assert unclear == sorted(unclear)
+    assert unclear[0] < 0.1
+    assert unclear[2] > 0.5
