@@ -17,7 +17,8 @@ def extend(face: NDArray[np.uint8], above: int, below: int, left: int, right: in
     outside_down = np.maximum(above - down, down - (above + face.shape[0] - 1))
     outside_across = np.maximum(left - across, across - (left + face.shape[1] - 1))
     blur = np.clip(np.maximum(outside_down[:, None], outside_across[None, :]) / 6, 0, 1)
-    return np.rint(padded * (1 - blur) + blurred * blur).astype(np.uint8)
+    extended: NDArray[np.uint8] = np.rint(padded * (1 - blur) + blurred * blur).astype(np.uint8)
+    return extended
 
 
 def photograph(

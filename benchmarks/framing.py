@@ -19,24 +19,23 @@ The constants are made symmetric: a face is seen from the left as often as from 
 """
 
 import argparse
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
+from canvas import extend
 from common import write_result
+from mien.datasets import SIDE, read_dataset
 from mien.detect import CenterFace
 
-SIDE = 48  # FER-2013's crops
 MARGIN = 24  # crop pixels of surroundings on every side
 THRESHOLD = 0.5
 SEED = 0
 
+Faces = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Predictor = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
@@ -44,7 +43,7 @@ Predictor = Callable[[Floats, Floats], tuple[Floats, Floats]]
 def main() -> None:
     """Measures, writes the JSON file, and prints it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parquet", type=Path, help="FER-2013 with columns usage and image (encoded bytes)")
+    parser.add_argument("data", type=Path, help="FER-2013 in any shape that mien reads")
     parser.add_argument(
         "--faces", type=int, default=2000, help="how many faces to draw (default: %(default)s)"
     )
@@ -53,7 +52,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    faces = sample(arguments.parquet, arguments.faces)
+    faces = sample(arguments.data, arguments.faces)
     boxes, points, found = detect(faces, 96)
     report = {
         "what": "framing of FER-2013's crops; lengths and places in shares of the crop's side",
@@ -74,28 +73,21 @@ def main() -> None:
     write_result("framing", report)
 
 
-def sample(parquet: Path, count: int) -> list[Image.Image]:
-    """Draws `count` faces of the Training part: the same on every run."""
-    table = pq.read_table(parquet, columns=["usage", "image"])
-    images = table.filter(pc.equal(table["usage"], "Training"))["image"]
-    rows = np.random.default_rng(SEED).choice(len(images), count, replace=False)
-    return [Image.open(io.BytesIO(images[int(row)].as_py())).convert("L") for row in rows]
+def sample(data: Path, count: int) -> Faces:
+    """Draws `count` faces of the Training part, uint8 (count, 48, 48): the same on every run."""
+    images = read_dataset(data, "train").images
+    return images[np.random.default_rng(SEED).choice(len(images), count, replace=False)]
 
 
-def on_canvas(face: Image.Image, side: int) -> NDArray[np.uint8]:
+def on_canvas(face: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Enlarges a face to `side` pixels, with surroundings that continue it: RGB uint8 (2·side, 2·side, 3)."""
-    padded = np.pad(np.asarray(face), MARGIN, mode="edge")
-    blurred = np.asarray(Image.fromarray(padded).filter(ImageFilter.GaussianBlur(5)))
-    # Blurred more and more away from the crop's border, so that neither that border nor streaks are seen.
-    outside = np.abs(np.arange(SIDE + 2 * MARGIN) - (MARGIN + SIDE / 2 - 0.5)) - (SIDE / 2 - 0.5)
-    blur = np.clip(np.maximum(outside[:, None], outside[None, :]) / 6, 0, 1)
-    canvas = np.rint(padded * (1 - blur) + blurred * blur).astype(np.uint8)
+    canvas = extend(face, MARGIN, MARGIN, MARGIN, MARGIN)
     length = side * (SIDE + 2 * MARGIN) // SIDE
     large = Image.fromarray(canvas).resize((length, length), Image.Resampling.BICUBIC)
     return np.asarray(large.convert("RGB"))
 
 
-def detect(faces: list[Image.Image], side: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def detect(faces: Faces, side: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Boxes (n, 4) and landmarks (n, 5, 2) of the faces found, in shares of the crop; and which were found."""
     canvas = side * (SIDE + 2 * MARGIN) // SIDE - 4
     detector = CenterFace(size=canvas, threshold=THRESHOLD, threads=1)
@@ -218,7 +210,7 @@ def errors(prediction: tuple[Floats, Floats], points: Floats) -> dict[str, float
     return {name: round(float(value), 4) for name, value in values.items()}
 
 
-def other_size(faces: list[Image.Image], side: int) -> dict[str, float]:
+def other_size(faces: Faces, side: int) -> dict[str, float]:
     """The chief measures with faces enlarged to another size."""
     boxes, points, found = detect(faces, side)
     values = geometry(boxes, points)

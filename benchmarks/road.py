@@ -54,15 +54,14 @@ def main(data: str, model: str = "base") -> None:
         result["sides"][str(side)] = {
             "found": share(int(found.sum()), len(test)),
             "more_than_one_found": sum(len(faces) > 1 for faces in results),
-            "whole_road": accuracies(*(column(results, name) for name in READINGS), seen),
+            "whole_road": accuracies(
+                column(results, "fer2013"), column(results, "crowd"), column(results, "probabilities"), seen
+            ),
             "crops_of_the_same_faces": accuracies(
                 crops.fer2013[found], crops.crowd[found], crops.probabilities[found], seen
             ),
         }
     write_result("road", result)
-
-
-READINGS = ("fer2013", "crowd", "probabilities")
 
 
 def column(results: list[Faces], reading: str) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import inspect
 import io
 import json
 import os
@@ -23,8 +24,9 @@ from PIL import Image
 from rich.cells import cell_len
 
 from mien import __version__
-from mien.cli import main
+from mien.cli import main, predict
 from mien.labels import CROWD, EXPRESSIONS
+from mien.recognize import Recognizer
 from mien.writers import TABLE_COLUMNS
 
 MIEN = (sys.executable, "-m", "mien")
@@ -542,3 +544,11 @@ def test_standard_input_is_drawn_on_too(tmp_path: Path):
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["source"] == "<stdin>"
     assert (tmp_path / "drawn" / "stdin.jpg").exists()
+
+
+def test_the_command_has_the_defaults_of_the_recognizer():
+    ours, theirs = inspect.signature(predict).parameters, inspect.signature(Recognizer).parameters
+    shared = ours.keys() & theirs.keys()
+    assert shared == {"model", "detector", "detector_size", "max_pixels", "threads"}
+    for name in shared:
+        assert ours[name].default == theirs[name].default, name

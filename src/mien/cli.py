@@ -232,8 +232,9 @@ def _progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[]
 
         def advance() -> None:
             progress.advance(task)
-            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            progress.update(task, rate=f"{speed:.1f} pictures/s" if speed else "")
+            # Results come in bursts, so the rate is that of the whole run so far.
+            done, elapsed = progress.tasks[0].completed, progress.tasks[0].elapsed
+            progress.update(task, rate=f"{done / elapsed:.1f} pictures/s" if elapsed else "")
 
         yield advance
 
