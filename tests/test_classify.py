@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from mien.classify import Classifier
 from mien.errors import ModelError
@@ -33,9 +34,10 @@ def test_a_face_is_read_alike_alone_and_among_others():
     assert np.allclose(together.crowd[3], alone.crowd[0], atol=1e-4)
 
 
-def test_the_fewer_pixels_a_face_had_the_less_it_is_believed():
+def test_the_fewer_pixels_a_face_had_the_less_it_is_believed(examples: Path):
     classifier = Classifier("base")
-    face = faces(1).repeat(5, axis=0)
+    astronaut = Image.open(examples / "astronaut.jpg").convert("L").crop((165, 55, 285, 175)).resize((48, 48))
+    face = np.asarray(astronaut)[None].repeat(5, axis=0)
     seen = classifier.classify(face)
     readings = classifier.classify(face, sides=np.array([1.0, 6, 12, 20, 48]))
     unknown = readings.crowd[:, CROWD.index("unknown")]
