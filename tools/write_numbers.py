@@ -72,16 +72,13 @@ def numbers() -> str:
         f"{road['picture']} that continues them, found, framed and read as in any photograph "
         f"(`{road['command']}`):",
         "",
-        "| side of the face | found | `fer2013`: whole road / same faces as crops | `crowd`: the same |",
-        "|---|---|---|---|",
+        "| side of the face | found | `fer2013`: whole road / same faces as crops | `crowd` | `probabilities` |",
+        "|---|---|---|---|---|",
     ]
     for side, row in road["sides"].items():
         whole, crops = row["whole_road"], row["crops_of_the_same_faces"]
-        cells = [
-            f"{whole[key]['value']:.1%} / {crops[key]['value']:.1%}"
-            for key in ("fer2013_original_labels", "crowd_ferplus_majority_8")
-        ]
-        lines.append(f"| {side} px | {row['found']['value']:.1%} | {cells[0]} | {cells[1]} |")
+        cells = [f"{whole[key]['value']:.1%} / {crops[key]['value']:.1%}" for key in whole]
+        lines.append(f"| {side} px | {row['found']['value']:.1%} | {' | '.join(cells)} |")
     times = speed["milliseconds"]
     step = {name.split(",")[0]: value["median"] for name, value in times.items()}
     count = memory["photographs"]
