@@ -299,3 +299,17 @@ def test_a_face_of_few_pixels_is_told_to_be_unclear(examples: Path):
     assert unclear == sorted(unclear)
     assert unclear[0] < 0.1
     assert unclear[2] > 0.5
+
+
+def test_pictures_without_a_face_are_not_held_back_for_ever():
+    drawn = 0
+
+    def blanks():
+        nonlocal drawn
+        for _ in range(40):
+            drawn += 1
+            yield np.full((64, 64, 3), 128, np.uint8)
+
+    first = next(Recognizer().predict_many(blanks(), batch_size=4))
+    assert len(first) == 0
+    assert drawn <= 4 + 3  # a batch, and what is read ahead

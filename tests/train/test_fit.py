@@ -59,3 +59,24 @@ def test_a_loss_that_is_no_number_is_told_and_keeps_the_last_checkpoint(tmp_path
     )
     with pytest.raises(MienError, match="lower learning_rate"):
         fit(noise(64), noise(8), explosive, tmp_path)
+
+
+def test_a_history_without_its_checkpoint_is_begun_afresh(tmp_path):
+    for _ in range(2):
+        fit(noise(64), noise(8), SMALL, tmp_path)
+        (tmp_path / "checkpoint.safetensors").unlink()
+        history = (tmp_path / "history.csv").read_text().splitlines()
+        assert len(history) == 2
+        assert history[0].startswith("epoch,")
+        assert history[1].startswith("1,")
+
+
+def test_refined_epochs_learn_from_other_views(tmp_path):
+    fields = {name: getattr(SMALL, name) for name in SMALL.__slots__}
+    weights = []
+    for epochs in (0, 1):
+        folder = tmp_path / str(epochs)
+        folder.mkdir()
+        network = fit(noise(64), noise(8), Recipe(**fields | {"refine_epochs": epochs}), folder)
+        weights.append(network.fer2013.weight)
+    assert not torch.equal(*weights)

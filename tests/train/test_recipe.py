@@ -37,3 +37,13 @@ def test_impossible_recipes_are_told(tmp_path: Path, text: str, says: str):
 def test_an_unknown_recipe_is_told_with_the_known_ones():
     with pytest.raises(ConfigError, match="base"):
         load_recipe("nothing")
+
+
+def test_the_last_epochs_erase_nothing_and_change_half_as_much():
+    recipe = Recipe(name="mine", scale=1.21, rotate=20.0, shift=0.1, brightness=0.2, contrast=0.3, erase=0.5)
+    refined = recipe.refined()
+    assert refined.erase == 0
+    assert refined.scale == pytest.approx(1.1)
+    assert (refined.rotate, refined.shift, refined.brightness, refined.contrast) == (10.0, 0.05, 0.1, 0.15)
+    assert refined.flip
+    assert refined.learning_rate == recipe.learning_rate
