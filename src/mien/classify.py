@@ -87,7 +87,9 @@ class Classifier:
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+            raise ModelError(
+                f"{path}: ONNX Runtime cannot load it ({' '.join(str(error).split())})"
+            ) from error
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.size = _check(str(path), self._session, metadata)
         self.name = metadata["mien.name"]

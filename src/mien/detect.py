@@ -234,5 +234,8 @@ def _load(threads: int | None) -> "InferenceSession":
     file = files("mien") / "model/detector/centerface.onnx"
     try:
         return ort.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{file}: the detector's file cannot be loaded ({error}); reinstall mien") from error
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{file}: the detector's file cannot be loaded ({reason}); reinstall mien"
+        ) from error
