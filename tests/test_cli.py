@@ -24,7 +24,8 @@ from PIL import Image
 from rich.cells import cell_len
 
 from mien import __version__
-from mien.cli import main, predict
+from mien.cli import COMMANDS, main
+from mien.commands.predict import predict
 from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.writers import TABLE_COLUMNS
@@ -552,3 +553,14 @@ def test_the_command_has_the_defaults_of_the_recognizer():
     assert shared == {"model", "detector", "detector_size", "max_pixels", "threads"}
     for name in shared:
         assert ours[name].default == theirs[name].default, name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_and_their_own_help_say_the_same(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mien", command, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,43 @@
+"""What people at a terminal are told: one line a trouble, and how far the work is; all on standard error."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def complain(message: str) -> None:
+    """Says what is wrong in one line; whatever a file's name holds, the terminal is not steered by it."""
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    with contextlib.suppress(OSError):  # nobody listens, which spoils no result
+        print(f"mien: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[], None]]:
+    """A bar with rate and time left on standard error, where it disturbs nothing; yields what moves it on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    on_screen = out is None and sys.stdout.isatty()
+    console = Console(stderr=True)
+    if total < 2 or not console.is_terminal or (on_screen and format != "table"):
+        yield lambda: None
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    # A table on the same screen is printed above the bar; output that goes elsewhere is left alone.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=on_screen) as progress:
+        task = progress.add_task("", total=total, rate="")
+
+        def advance() -> None:
+            progress.advance(task)
+            # Results come in bursts, so the rate is that of the whole run so far.
+            done, elapsed = progress.tasks[0].completed, progress.tasks[0].elapsed
+            progress.update(task, rate=f"{done / elapsed:.1f} pictures/s" if elapsed else "")
+
+        yield advance
