@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mien.train.augment import augment
+from mien.train.augment import augment, draw_views
 from mien.train.recipe import Recipe
 
 STILL = Recipe(
@@ -18,7 +18,8 @@ def faces(count: int = 64) -> torch.Tensor:
 
 
 def views(recipe: Recipe, size: int = 48, seed: int = 0) -> torch.Tensor:
-    return augment(faces(), recipe, size=size, random=torch.Generator().manual_seed(seed))
+    drawn = draw_views(64, recipe, size=size, random=torch.Generator().manual_seed(seed))
+    return augment(faces(), drawn)
 
 
 def test_nothing_asked_changes_nothing():
@@ -88,3 +89,10 @@ def test_erasing_fills_a_rectangle_in_about_its_share_of_faces():
         rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
         box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert box.float().mean() > 0.9  # noise hits the old value now and then, no more
+
+
+def test_a_part_of_a_batch_is_shown_as_it_is_in_the_whole():
+    drawn = draw_views(64, Recipe(name="all"), size=48, random=torch.Generator().manual_seed(0))
+    whole = augment(faces(), drawn)
+    for part in (slice(0, 32), slice(32, 64)):
+        assert torch.equal(augment(faces()[part], drawn.part(part)), whole[part])

@@ -1,11 +1,43 @@
 """`mien train`: a data set in, a model out."""
 
+from dataclasses import asdict, field, fields, make_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
+
+from mien.console import complain
 from mien.errors import ConfigError
+from mien.train.recipe import Recipe, load_recipe
+
+# Every field of a recipe, none of them set: what a person gives on the command line to change it.
+_Changes = make_dataclass(
+    "_Changes",
+    [(f.name, f.type | None, field(default=None)) for f in fields(Recipe)],  # type: ignore[operator]
+    kw_only=True,
+    namespace={"__doc__": Recipe.__doc__, "__module__": __name__},
+)
+if TYPE_CHECKING:
+    Changes = Any
+else:
+    Changes = Annotated[_Changes, Parameter(name="*", group="Fields of the recipe", negative_iterable=())]
 
 
-def train(data: Path, /, *, recipe: str = "base", out: Path = Path("model")) -> None:
+def train(
+    data: Path,
+    /,
+    *,
+    recipe: str = "base",
+    out: Path = Path("model"),
+    preview: Path | None = None,
+    exclude: Path | None = None,
+    find_faces: bool = False,
+    devices: int = 1,
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
+    changes: Changes = None,
+) -> int:
     """Trains a model on FER-2013 or on your own faces.
 
     A run that was stopped goes on where it was when the same command is given again.
@@ -14,16 +46,50 @@ def train(data: Path, /, *, recipe: str = "base", out: Path = Path("model")) -> 
     ----------
     data
         FER-2013: the folder with train/ and test/ in it, fer2013.csv (with fer2013new.csv beside it for the
-        votes of FER+), or a Parquet file.
+        votes of FER+), or a Parquet file. Or your own faces: a folder with a folder for each class.
     recipe
         The name of a recipe that comes with mien, or the path of a TOML file.
     out
         Folder in which the model's own folder, called as the recipe is, is made.
+    preview
+        Draw a sheet of faces as the recipe shows them into this file, and do not train.
+    exclude
+        A CSV file of mien audit: the faces it suggests to remove are left out.
+    find_faces
+        The pictures of your own folders are photographs: learn from the surest face in each.
+    devices
+        GPUs, or processes on the CPU, that train together.
+    precision
+        Of the network's arithmetic; by default the fastest that the device does in hardware.
+    compile
+        Make the steps faster by torch.compile: needs a C++ compiler and a minute or two at the start.
+    tensorboard
+        Write TensorBoard's files too, into the model's folder.
     """
     try:
-        from mien.train.recipe import load_recipe
+        from mien.train.fit import Options
+        from mien.train.preview import save_preview
         from mien.train.run import train as run
     except ImportError as error:
         raise ConfigError(f'training needs {error.name}: pip install "mien[train]"') from error
-    folder = run(data, load_recipe(recipe), out)
-    print(folder)
+    from mien.datasets import read_dataset
+
+    chosen = load_recipe(recipe).changed(**(asdict(changes) if changes is not None else {}))
+    faces = read_dataset(data, "train", find_faces=find_faces)
+    if faces.skipped:
+        complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
+    if exclude is not None:
+        from mien.audit.rows import exclude_rows
+
+        before = len(faces)
+        faces = exclude_rows(faces, exclude, "train")
+        complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
+    if preview is not None:
+        save_preview(faces, chosen, preview)
+        print(preview)
+        return 0
+    if faces.votes is None and chosen.votes > 0:
+        complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
+    options = Options(compile=compile, tensorboard=tensorboard)
+    print(run(faces, chosen, out, options=options, devices=devices, precision=precision))
+    return 1 if faces.skipped else 0

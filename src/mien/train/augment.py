@@ -1,6 +1,7 @@
 """Augmentation: whole batches at once, on whatever device they lie on."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,61 +10,92 @@ from torch import Tensor
 from mien.train.recipe import Recipe
 
 
-def augment(faces: Tensor, recipe: Recipe, *, size: int, random: torch.Generator) -> Tensor:
-    """Draws new views of faces: mirrored, scaled, turned, moved, relit, partly erased.
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is done to each face of a batch of N; all float (N,) but where said.
 
-    Args:
-        faces: float (N, 1, H, W), from -1 black to 1 white.
-        recipe: says how strongly.
-        size: side in pixels of the views.
-        random: where the random numbers come from.
-
-    Returns:
-        float (N, 1, size, size), in about the same range.
+    Attributes:
+        angle: in radians.
+        scale: above 1 enlarges.
+        mirror: -1 mirrors, 1 does not.
+        shift: (N, 2), right and down, in halves of the side.
+        contrast: factor of the grey levels.
+        brightness: added to the grey levels, whose range is two wide.
+        hole: (N, 4), the erased rectangle: top, left, bottom, right, as shares of the side; empty where none is.
+        noise: (N, 1, S, S), what fills the holes.
     """
 
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(len(faces), generator=random, device=faces.device) * (high - low) + low
+    angle: Tensor
+    scale: Tensor
+    mirror: Tensor
+    shift: Tensor
+    contrast: Tensor
+    brightness: Tensor
+    hole: Tensor
+    noise: Tensor
+
+    def part(self, rows: slice) -> "Views":
+        """What is done to some of the faces."""
+        return Views(*(getattr(self, name)[rows] for name in Views.__slots__))
+
+
+def draw_views(count: int, recipe: Recipe, *, size: int, random: torch.Generator) -> Views:
+    """Draws what will be done to so many faces.
+
+    Args:
+        count: N.
+        recipe: says how strongly.
+        size: S, side in pixels at which they will be shown.
+        random: where the random numbers come from; the views lie on its device.
+    """
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(count, *shape, generator=random, device=random.device) * (high - low) + low
 
     angle = uniform(-math.radians(recipe.rotate), math.radians(recipe.rotate))
     scale = torch.exp(uniform(-math.log(recipe.scale), math.log(recipe.scale)))
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if recipe.flip else torch.ones_like(scale)
+    shift = uniform(-2 * recipe.shift, 2 * recipe.shift, 2)
+    contrast = uniform(1 - recipe.contrast, 1 + recipe.contrast)
+    brightness = uniform(-2 * recipe.brightness, 2 * recipe.brightness)
+    # A rectangle of 2 to 33 % of the area, of aspect 0.3 to 3.3 (Zhong et al. 2020).
+    area = uniform(0.02, 0.33)
+    aspect = torch.exp(uniform(-math.log(3.3), math.log(3.3)))
+    height, width = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    top, left = uniform(0, 1) * (1 - height), uniform(0, 1) * (1 - width)
+    erased = uniform(0, 1) < recipe.erase
+    hole = torch.stack([top, left, top + height, left + width], dim=1) * erased[:, None]
+    noise = uniform(-1, 1, 1, size, size)
+    return Views(angle, scale, mirror, shift, contrast, brightness, hole, noise)
+
+
+def augment(faces: Tensor, views: Views) -> Tensor:
+    """Shows faces mirrored, scaled, turned, moved, relit, partly erased.
+
+    Args:
+        faces: float (N, 1, H, W), from -1 black to 1 white.
+        views: what is done to each.
+
+    Returns:
+        float (N, 1, S, S), from -1 to 1.
+    """
+    size = views.noise.shape[-1]
     # affine_grid measures from the middle in halves of the side, and maps a view's pixels to the face's.
-    shift_x, shift_y = (
-        uniform(-2 * recipe.shift, 2 * recipe.shift),
-        uniform(-2 * recipe.shift, 2 * recipe.shift),
-    )
-    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    cos, sin = torch.cos(views.angle) / views.scale, torch.sin(views.angle) / views.scale
     rows = (
-        torch.stack([cos * mirror, -sin, shift_x], dim=1),
-        torch.stack([sin * mirror, cos, shift_y], dim=1),
+        torch.stack([cos * views.mirror, -sin, views.shift[:, 0]], dim=1),
+        torch.stack([sin * views.mirror, cos, views.shift[:, 1]], dim=1),
     )
     grid = F.affine_grid(torch.stack(rows, dim=1), [len(faces), 1, size, size], align_corners=False)
-    views = F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-    contrast = uniform(1 - recipe.contrast, 1 + recipe.contrast)[:, None, None, None]
-    # The range -1 to 1 is two wide, so a share of it counts double.
-    brightness = uniform(-2 * recipe.brightness, 2 * recipe.brightness)[:, None, None, None]
-    views = (views * contrast + brightness).clamp(-1, 1)
-    return _erase(views, recipe.erase, random)
+    shown = F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    shown = shown * views.contrast[:, None, None, None] + views.brightness[:, None, None, None]
+    return _erase(shown.clamp(-1, 1), views)
 
 
-def _erase(views: Tensor, chance: float, random: torch.Generator) -> Tensor:
-    """Fills a rectangle of 2 to 33 % of the area, of aspect 0.3 to 3.3, with noise (Zhong et al. 2020)."""
-    count, _, side, _ = views.shape
-
-    def uniform() -> Tensor:
-        return torch.rand(count, generator=random, device=views.device)
-
-    area = 0.02 + uniform() * 0.31
-    aspect = torch.exp((uniform() * 2 - 1) * math.log(3.3))
-    height = (area * aspect).sqrt().clamp(max=1) * side
-    width = (area / aspect).sqrt().clamp(max=1) * side
-    top, left = uniform() * (side - height), uniform() * (side - width)
-    chosen = uniform() < chance
-    at = torch.arange(side, device=views.device) + 0.5
-    inside_rows = (at >= top[:, None]) & (at < (top + height)[:, None]) & chosen[:, None]  # (N, side)
-    inside_columns = (at >= left[:, None]) & (at < (left + width)[:, None])  # (N, side)
-    erased = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-    noise = torch.rand(views.shape, generator=random, device=views.device) * 2 - 1
-    return torch.where(erased, noise, views)
+def _erase(shown: Tensor, views: Views) -> Tensor:
+    """Fills the holes with noise."""
+    side = shown.shape[-1]
+    at = (torch.arange(side, device=shown.device) + 0.5) / side
+    top, left, bottom, right = views.hole[:, :, None].unbind(dim=1)  # (N, 1) each
+    inside = ((at >= top) & (at < bottom))[:, :, None] & ((at >= left) & (at < right))[:, None, :]
+    return torch.where(inside[:, None], views.noise, shown)

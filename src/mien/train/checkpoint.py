@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mien.datasets import Dataset
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MienError
 from mien.train.recipe import Recipe
 
 
@@ -31,15 +31,26 @@ def run_identity(recipe: Recipe, training: Dataset) -> str:
     data = crc32(training.labels.tobytes(), crc32(training.images.tobytes()))
     if training.votes is not None:
         data = crc32(training.votes.tobytes(), data)
-    return json.dumps({"data": data, **asdict(recipe)}, sort_keys=True)
+    return json.dumps({"data": data, "classes": training.classes, **asdict(recipe)}, sort_keys=True)
 
 
 def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -> None:
-    """Writes the state so that a crash at any moment leaves either the old file or the new one."""
+    """Writes the state so that a crash at any moment leaves either the old file or the new one.
+
+    Raises:
+        MienError: the file cannot be written, as on a full disk; the old one is whole.
+    """
     part = path.with_suffix(".part")
     metadata = {"run": identity, "epochs_done": str(epochs_done)}
-    save_file(_flatten(state), part, metadata=metadata)
-    part.replace(path)
+    try:
+        save_file(_flatten(state), part, metadata=metadata)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise MienError(
+            f"{path}: cannot be written ({' '.join(str(error).split())}); "
+            f"free space and start again: the run goes on after epoch {epochs_done - 1}"
+        ) from error
 
 
 def load_checkpoint(path: Path, state: State, identity: str) -> int:
@@ -69,8 +80,9 @@ def _flatten(state: State) -> dict[str, Tensor]:
         **{f"model.{name}": tensor for name, tensor in state.model.state_dict().items()},
         **{f"average.{name}": tensor for name, tensor in state.average.state_dict().items()},
         **{
-            f"momentum.{index}": slots["momentum_buffer"]
+            f"optimizer.{index}.{name}": tensor
             for index, slots in state.optimizer.state_dict()["state"].items()
+            for name, tensor in slots.items()
         },
     }
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -85,7 +97,9 @@ def _restore(state: State, saved: dict[str, Tensor]) -> None:
     state.model.load_state_dict(part("model."))
     state.average.load_state_dict(part("average."))
     optimizer: dict[str, Any] = state.optimizer.state_dict()
-    optimizer["state"] = {
-        int(index): {"momentum_buffer": tensor} for index, tensor in part("momentum.").items()
-    }
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in part("optimizer.").items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = tensor
+    optimizer["state"] = slots
     state.optimizer.load_state_dict(optimizer)

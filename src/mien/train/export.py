@@ -1,10 +1,10 @@
-"""From a trained network to the file that inference reads: one sealed ONNX graph with 16-bit weights."""
+"""From a trained network to the file that inference reads: one sealed ONNX graph with 16- or 8-bit weights."""
 
 import copy
 import json
 import logging
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,52 +19,75 @@ from mien.datasets import SIDE
 from mien.errors import ModelError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import seal
-from mien.train.network import FaceNet, normalise
+from mien.train.calibrate import Answer
+from mien.train.networks import FaceNet, Logits, normalise
 
-PARITY = 0.01
-"""How far a probability of the ONNX file may be from the network's: 16-bit weights round to 3 digits."""
+PARITY = {16: 0.01, 8: 0.1}
+"""How far a probability of the ONNX file may be from the network's, by the bits of its weights.
+
+16-bit weights round to 3 digits, 8-bit weights to 2; a wrong graph is off by much more.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Temperatures:
+    """What the heads' logits are divided by (Guo et al. 2017): above 1 softens, below 1 sharpens."""
+
+    crowd: float
+    labels: float
 
 
 class Readings(nn.Module):
-    """The network with everything around it: grey levels in, three calibrated readings out.
+    """The network with everything around it: grey levels in, calibrated readings out."""
 
-    Attributes:
-        temperatures: float (3,), of the crowd head, the original-label head, and the answer made from both.
-    """
+    def __init__(self, network: FaceNet, temperatures: Temperatures, answer: Answer | None) -> None:
+        """Puts the parts together.
 
-    temperatures: Tensor
-
-    def __init__(self, network: FaceNet, *, crowd: float, fer2013: float, answer: float) -> None:
+        Args:
+            network: with its heads.
+            temperatures: of the heads.
+            answer: how the answer is made of the heads; None where the classes are not the seven: there the
+                labels' reading is the answer.
+        """
         super().__init__()
         self.network = network
-        self.register_buffer("temperatures", torch.tensor([crowd, fer2013, answer]))
+        self.temperatures = temperatures
+        self.answer = answer
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def heads(self, logits: Logits) -> tuple[Tensor, Tensor]:
+        """The calibrated readings, (N, 10) and (N, K), of logits; without votes the crowd repeats the labels."""
+        labels = torch.softmax(logits.labels / self.temperatures.labels, dim=1)
+        if logits.crowd.shape[1] == 0:
+            return nn.functional.pad(labels, (0, len(CROWD) - labels.shape[1])), labels
+        return torch.softmax(logits.crowd / self.temperatures.crowd, dim=1), labels
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         """Reads faces.
 
         Args:
             faces: uint8 (N, 48, 48), grey.
 
         Returns:
-            ``probabilities`` (N, 7), ``crowd`` (N, 10) and ``fer2013`` (N, 7), float32; rows sum to one.
+            ``probabilities`` (N, 7), ``crowd`` (N, 10) and ``fer2013`` (N, 7), float32; rows sum to one. For other
+            classes than the seven, ``probabilities`` (N, K) alone.
         """
         logits = self.network(normalise(faces))
-        crowd = torch.softmax(logits.crowd / self.temperatures[0], dim=1)
-        fer2013 = torch.softmax(logits.fer2013 / self.temperatures[1], dim=1)
-        answer = torch.softmax(log_mean(crowd, fer2013) / self.temperatures[2], dim=1)
-        return answer, crowd, fer2013
+        if self.answer is None:
+            return (torch.softmax(logits.labels / self.temperatures.labels, dim=1),)
+        crowd, labels = self.heads(logits)
+        answer = torch.softmax(self.answer.log_mean(crowd, labels) / self.answer.temperature, dim=1)
+        return answer, crowd, labels
 
 
-def log_mean(crowd: Tensor, fer2013: Tensor) -> Tensor:
-    """Logarithm of the plain mean of the two heads' seven: (N, 10) and (N, 7) to (N, 7).
-
-    The crowd's shares are those among the votes that went to one of the seven.
-    """
-    seven = crowd[:, : len(EXPRESSIONS)]
-    return ((seven / seven.sum(dim=1, keepdim=True) + fer2013) / 2).clamp(min=1e-9).log()
-
-
-def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> None:
+def export_onnx(
+    readings: Readings,
+    path: Path,
+    *,
+    name: str,
+    trust: Trust,
+    classes: tuple[str, ...] = EXPRESSIONS,
+    weight_bits: int = 16,
+) -> None:
     """Writes the ONNX file, reads it back, and compares its answers with the network's.
 
     Args:
@@ -72,10 +95,13 @@ def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> N
         path: where the file goes; written atomically.
         name: the model's name, stored in the file.
         trust: how far small faces are believed, stored in the file.
+        classes: what the columns of its answer stand for.
+        weight_bits: 16 for floats, 8 for integers with a scale for each output channel.
 
     Raises:
         ModelError: the file's answers are not the network's; nothing is left at `path`.
     """
+    outputs = list(OUTPUTS) if readings.answer else ["probabilities"]
     # The exporter tells everybody that torchvision is missing, and that parts of PyTorch are deprecated.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore", category=FutureWarning):
@@ -83,7 +109,7 @@ def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> N
             _fused(readings).eval(),
             (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),),
             input_names=["faces"],
-            output_names=list(OUTPUTS),
+            output_names=outputs,
             dynamic_shapes={"faces": {0: "faces"}},
             dynamo=True,
             verbose=False,
@@ -92,32 +118,45 @@ def export_onnx(readings: Readings, path: Path, *, name: str, trust: Trust) -> N
         raise ModelError(f"{path}: PyTorch made no ONNX program of the network")
     model = program.model_proto
     _strip(model)
-    _halve_weights(model)
-    crowd, fer2013, answer = (round(float(value), 6) for value in readings.temperatures)
-    onnx.helper.set_model_props(
-        model,
-        {
-            "mien.name": name,
-            "mien.expressions": json.dumps(EXPRESSIONS),
-            "mien.crowd": json.dumps(CROWD),
-            "mien.input": f"uint8 grey {SIDE}x{SIDE}, normalised in the graph to x/127.5 - 1",
-            "mien.temperatures": json.dumps({"crowd": crowd, "fer2013": fer2013, "answer": answer}),
-            "mien.trust": json.dumps(asdict(trust)),
-            "mien.answer": "softmax(log(mean(crowd's seven renormalised, fer2013)) / temperature)",
-        },
-    )
+    _shrink_weights(model, weight_bits)
+    onnx.helper.set_model_props(model, _metadata(readings, name, trust, classes))
     onnx.checker.check_model(model)
     part = path.with_suffix(".part")
     part.write_bytes(seal(model.SerializeToString(deterministic=True)))
     try:
-        _compare(readings, part)
+        _compare(readings, part, outputs, PARITY[weight_bits])
     except ModelError:
         part.unlink()
         raise
     part.replace(path)
 
 
-def _compare(readings: Readings, path: Path) -> None:
+def _metadata(readings: Readings, name: str, trust: Trust, classes: tuple[str, ...]) -> dict[str, str]:
+    temperatures = {"crowd": readings.temperatures.crowd, "fer2013": readings.temperatures.labels}
+    metadata = {
+        "mien.name": name,
+        "mien.expressions": json.dumps(classes),
+        "mien.input": f"uint8 grey {SIDE}x{SIDE}, normalised in the graph to x/127.5 - 1",
+        "mien.trust": json.dumps(asdict(trust)),
+    }
+    if readings.answer is None:
+        metadata["mien.temperatures"] = json.dumps({"answer": round(readings.temperatures.labels, 6)})
+        metadata["mien.answer"] = "softmax(logits / temperature)"
+        return metadata
+    answer = readings.answer
+    temperatures["answer"] = answer.temperature
+    prior = json.dumps([round(share, 5) for share in answer.prior])
+    return metadata | {
+        "mien.crowd": json.dumps(CROWD),
+        "mien.temperatures": json.dumps({key: round(value, 6) for key, value in temperatures.items()}),
+        "mien.answer": (
+            f"softmax(log({answer.weight} c + {1 - answer.weight:.6g} fer2013) / temperature); "
+            f"c: crowd's seven / {prior} ** {answer.correction}, renormalised"
+        ),
+    }
+
+
+def _compare(readings: Readings, path: Path, outputs: list[str], parity: float) -> None:
     """Checks the file against the network on faces of noise, in batches of several sizes."""
     random = np.random.default_rng(0)
     classifier = Classifier(path)
@@ -126,9 +165,9 @@ def _compare(readings: Readings, path: Path) -> None:
         with torch.inference_mode():
             wanted = readings.eval()(torch.from_numpy(faces))
         found = classifier.classify(faces)
-        for key, tensor in zip(OUTPUTS, wanted, strict=True):
+        for key, tensor in zip(outputs, wanted, strict=True):
             difference = float(np.abs(tensor.numpy() - getattr(found, key)).max())
-            if not difference <= PARITY:
+            if not difference <= parity:
                 raise ModelError(f"{path}: {key} differs from the network's by {difference:.3g}")
 
 
@@ -153,15 +192,28 @@ def _strip(model: onnx.ModelProto) -> None:
         part.doc_string = ""
     for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
+    del model.graph.value_info[:]  # shapes in between, which every runtime works out by itself
 
 
-def _halve_weights(model: onnx.ModelProto) -> None:
-    """Stores the large weights as float16, cast back when the file is loaded: half the file, the same speed."""
+def _shrink_weights(model: onnx.ModelProto, bits: int) -> None:
+    """Stores the large weights in fewer bits, widened when the file is loaded: a smaller file, the same speed."""
     for tensor in [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]:
         weights = onnx.numpy_helper.to_array(tensor)
         if weights.size < 256:
             continue
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(weights.astype(np.float16), f"{name}.half"))
-        cast = onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
-        model.graph.node.insert(0, cast)
+        if bits == 16 or weights.ndim < 2:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights.astype(np.float16), f"{name}.half"))
+            node = onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
+        else:
+            # Symmetric, a scale for each output channel: Krishnamoorthi 2018, section 3.1.
+            scale = np.abs(weights).reshape(len(weights), -1).max(axis=1).clip(1e-12) / 127
+            whole = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(whole, f"{name}.whole"))
+            model.graph.initializer.append(
+                onnx.numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale")
+            )
+            node = onnx.helper.make_node(
+                "DequantizeLinear", [f"{name}.whole", f"{name}.scale"], [name], axis=0
+            )
+        model.graph.node.insert(0, node)

@@ -1,13 +1,17 @@
-"""A recipe: everything that decides what a training run makes."""
+"""A recipe: everything that decides what a training run makes. Needs no PyTorch, so that the CLI can show it."""
 
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
-
-import tomli_w
+from typing import Any, Literal, get_args
 
 from mien.errors import ConfigError
+
+Optimizer = Literal["sgd", "adam"]
+Schedule = Literal["cosine", "exponential"]
+NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
+"""The networks of `mien.train.networks`; besides them any backbone of timm, as ``timm/NAME``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,18 +20,30 @@ class Recipe:
 
     Attributes:
         name: the recipe's name, and the name of the folder it is saved in.
-        stem: channels of the two convolutions before the first stage.
-        stages: channels of each residual stage; every stage but the first halves the picture.
-        blocks: residual blocks in each stage.
+        model: the network: seresnet, resnet, vgg, densenet, mobile, plain; or timm/NAME for a backbone of timm.
+        stem: channels of the convolutions before the first stage.
+        stages: channels of each stage (densenet: its growth rate); every stage but the first halves the picture.
+        blocks: blocks in each stage (vgg: convolutions).
         dropout: share of the pooled features dropped before the heads, in [0, 1).
+        pretrained: start a timm backbone from the weights that timm downloads.
+        weights: start a timm backbone from this safetensors file instead.
+        init: start from this model: a name, or a folder that mien train made. Heads whose classes differ are new.
+        trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.
+        votes: weight of the votes' loss beside that of the labels; 0: no votes are learnt, and the crowd's reading
+            repeats the labels'.
+        teachers: models whose readings are learnt beside the data's (Hinton et al. 2015): names or folders.
+        teacher_weight: weight of the teachers' mean in the targets, in [0, 1]; the rest are votes and labels.
+        hold_out: keep the validation tenth out of training; without, results on it mean nothing.
         epochs: passes over the training part.
         sizes: sides in pixels at which the faces are shown, a multiple of 8 each, in equal shares of the epochs
-            (progressive learning: Tan & Le 2021, EfficientNetV2). The last should be 48.
-        batch_size: faces in a step.
-        learning_rate: the highest rate of SGD with Nesterov momentum.
+            (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, 48 but for timm's.
+        batch_size: faces in a step, over all processes together.
+        optimizer: sgd (with Nesterov momentum) or adam.
+        learning_rate: the highest rate.
         momentum: of SGD.
         weight_decay: L2 penalty on the weights of convolutions and linear layers, none on biases and norms.
-        warmup_steps: steps in which the rate rises from zero; then it falls to zero along a cosine.
+        schedule: cosine, to zero (Loshchilov & Hutter 2017); or exponential, 0.96 times every 10,000 steps.
+        warmup_steps: steps in which the rate rises from zero, at most a tenth of all; cosine only.
         label_smoothing: of the original labels, in [0, 1). The votes are soft already.
         ema_decay: of the moving average of the weights that is kept as the model, a step, in [0, 1).
         flip: mirror half of the faces.
@@ -39,20 +55,32 @@ class Recipe:
         erase: chance that a rectangle of the face is filled with noise (Zhong et al. 2020).
         refine_epochs: the last epochs, in which nothing is erased and all else is changed half as much (He et al.
             2019, Data Augmentation Revisited: strong augmentation first, the true faces' look last).
+        weight_bits: bits of a weight in the ONNX file: 16 (float) or 8 (integers with a scale a channel).
         seed: of every random number.
     """
 
     name: str
-    stem: tuple[int, int] = (24, 48)
+    model: str = "seresnet"
+    stem: tuple[int, ...] = (24, 48)
     stages: tuple[int, ...] = (48, 96, 192, 320)
     blocks: int = 2
     dropout: float = 0.3
+    pretrained: bool = False
+    weights: str = ""
+    init: str = ""
+    trunk_rate: float = 1.0
+    votes: float = 1.0
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.0
+    hold_out: bool = True
     epochs: int = 60
-    sizes: tuple[int, ...] = (32, 40, 48)
+    sizes: tuple[int, ...] = ()
     batch_size: int = 128
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    schedule: Schedule = "cosine"
     warmup_steps: int = 500
     label_smoothing: float = 0.1
     ema_decay: float = 0.999
@@ -64,22 +92,46 @@ class Recipe:
     contrast: float = 0.3
     erase: float = 0.5
     refine_epochs: int = 0
+    weight_bits: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
         for field, condition, need in (
+            (
+                "model",
+                self.model in NETWORKS or self.model.removeprefix("timm/") not in ("", self.model),
+                f"one of {', '.join(NETWORKS)}, or timm/NAME",
+            ),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 2, "at least 2"),
             ("blocks", self.blocks >= 1, "at least 1"),
-            ("stages", len(self.stages) >= 1, "at least one number of channels"),
-            ("sizes", self.sizes and all(s >= 8 and s % 8 == 0 for s in self.sizes), "multiples of 8"),
+            ("stem", len(self.stem) >= 1 and min(self.stem) >= 1, "at least one number of channels"),
+            ("stages", len(self.stages) >= 1 and min(self.stages) >= 1, "at least one number of channels"),
+            ("sizes", all(s >= 8 and s % 8 == 0 for s in self.sizes), "multiples of 8"),
+            ("optimizer", self.optimizer in get_args(Optimizer), " or ".join(get_args(Optimizer))),
+            ("schedule", self.schedule in get_args(Schedule), " or ".join(get_args(Schedule))),
             ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("trunk_rate", self.trunk_rate >= 0, "at least 0"),
+            ("votes", self.votes >= 0, "at least 0"),
+            ("teacher_weight", 0 <= self.teacher_weight <= 1, "in [0, 1]"),
+            (
+                "teachers",
+                bool(self.teachers) == (self.teacher_weight > 0),
+                "given with a teacher_weight above 0",
+            ),
             ("scale", self.scale >= 1, "at least 1"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
             ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),
             ("refine_epochs", 0 <= self.refine_epochs <= self.epochs, "between 0 and epochs"),
             ("erase", 0 <= self.erase <= 1, "in [0, 1]"),
+            ("weight_bits", self.weight_bits in (8, 16), "8 or 16"),
+            (
+                "weights",
+                not self.weights or (self.model.startswith("timm/") and not self.pretrained),
+                "given for a timm backbone only, and not beside pretrained; see init",
+            ),
+            ("pretrained", not self.pretrained or self.model.startswith("timm/"), "for timm backbones only"),
         ):
             if not condition:
                 raise ConfigError(f"recipe {self.name}: {field} is {getattr(self, field)}, must be {need}")
@@ -96,8 +148,18 @@ class Recipe:
             contrast=self.contrast / 2,
         )
 
+    def changed(self, **changes: Any) -> "Recipe":
+        """The recipe with other values of some fields; those that are None stay.
+
+        Raises:
+            ConfigError: a value is impossible.
+        """
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
     def save(self, path: Path) -> None:
         """Writes the recipe as TOML."""
+        import tomli_w
+
         path.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
 
 

@@ -1,6 +1,8 @@
 """One training run, from a data set to a model folder."""
 
 import json
+import platform
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,67 +10,115 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 import mien
 from mien.classify import Classifier, Trust
-from mien.datasets import SIDE, Dataset, crowd_majority, read_dataset, split_validation
+from mien.datasets import SIDE, Dataset, crowd_majority, split_validation
+from mien.errors import DatasetError
 from mien.labels import EXPRESSIONS
-from mien.train.calibrate import fit_temperature, fit_weight
-from mien.train.export import Readings, export_onnx, log_mean
-from mien.train.fit import fit, predict_logits, vote_shares
-from mien.train.network import FaceNet
+from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
+from mien.train.export import Readings, Temperatures, export_onnx
+from mien.train.fit import Options, fit, predict_logits
+from mien.train.journal import draw_curves, read_history
+from mien.train.networks import FaceNet
+from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe
+from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
 """Sides in pixels at which it is measured how far a face is believed."""
 
 
-def train(data: str | Path, recipe: Recipe, out: Path) -> Path:
+def train(
+    data: Dataset,
+    recipe: Recipe,
+    out: Path,
+    *,
+    options: Options | None = None,
+    devices: int = 1,
+    precision: Precision | None = None,
+) -> Path:
     """Trains a model on a data set's training split and writes its folder.
 
     A run that was stopped goes on from its last whole epoch when it is started again.
 
     Args:
-        data: FER-2013 in any shape that `mien.datasets.read_dataset` knows.
+        data: the training split, see `mien.datasets.read_dataset`.
         recipe: how to train.
         out: the folder in which the model's own folder, called as the recipe is, is made.
+        options: what changes how the run goes and not what it makes.
+        devices: GPUs, or processes on the CPU, that train together.
+        precision: of the network's arithmetic; None takes the fastest that the device does in hardware.
 
     Returns:
         The model's folder, with ``model.onnx``, ``model.safetensors``, ``recipe.toml``, ``metrics.json``,
-        ``history.csv`` and ``checkpoint.safetensors``.
+        ``history.csv``, ``history.png`` and ``checkpoint.safetensors``.
 
     Raises:
-        DatasetError: the data cannot be read.
+        DatasetError: a class has no faces.
         ConfigError: the folder holds the checkpoint of another recipe.
+        MienError: see `mien.train.fit.fit`.
     """
-    training, validation = split_validation(read_dataset(data, "train"))
-    if training.votes is None:
-        print(f"{data}: has no FER+ votes; the crowd is learnt from one label a face", file=sys.stderr)
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    if missing := [name for name, count in zip(data.classes, counts, strict=True) if count == 0]:
+        raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
+    fabric = launch(devices, precision)
+    training, validation = split_validation(data)
+    if not recipe.hold_out:
+        training = data
     folder = out / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    network = fit(training, validation, recipe, folder)
-    recipe.save(folder / "recipe.toml")
-    export(network, validation, folder, name=recipe.name)
-    summary = {
-        "mien": mien.__version__,
-        "torch": torch.__version__,
-        "recipe": asdict(recipe),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "training_faces": len(training),
-        "has_votes": training.votes is not None,
-        "validation": measure(folder, validation),
-    }
-    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    network = fit(training, validation, recipe, folder, options=options, fabric=fabric)
+    if fabric.is_global_zero:
+        finish(network, training, validation, recipe, folder, fabric)
     return folder
 
 
-def export(network: FaceNet, validation: Dataset, folder: Path, *, name: str) -> None:
+def finish(
+    network: FaceNet, training: Dataset, validation: Dataset, recipe: Recipe, folder: Path, fabric: Fabric
+) -> None:
+    """Writes everything that a run leaves beside its history and checkpoint."""
+    recipe.save(folder / "recipe.toml")
+    export(network, validation, folder, recipe)
+    history = read_history(folder / "history.csv")
+    draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
+    summary = {
+        "versions": {
+            "mien": mien.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+        "recipe": asdict(recipe),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "macs": count_macs(network),
+        "onnx_bytes": (folder / "model.onnx").stat().st_size,
+        "minutes": round(sum(row.seconds for row in history) / 60, 1),
+        "machine": _machine(fabric),
+        "training_faces": len(training),
+        "classes": training.classes,
+        "has_votes": training.votes is not None,
+        "validation": measure(folder, validation) | {"held_out": recipe.hold_out},
+    }
+    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def export(network: FaceNet, validation: Dataset, folder: Path, recipe: Recipe) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
     readings = calibrated(network, validation)
-    export_onnx(readings, folder / "model.onnx", name=name, trust=measured_trust(readings, validation))
+    export_onnx(
+        readings,
+        folder / "model.onnx",
+        name=recipe.name,
+        trust=measured_trust(readings, validation),
+        classes=validation.classes,
+        weight_bits=recipe.weight_bits,
+    )
     weights = {
         key: tensor.half() if tensor.is_floating_point() else tensor
         for key, tensor in network.state_dict().items()
@@ -77,22 +127,26 @@ def export(network: FaceNet, validation: Dataset, folder: Path, *, name: str) ->
 
 
 def calibrated(network: FaceNet, validation: Dataset) -> Readings:
-    """The network with the three temperatures that fit the validation part best."""
+    """The network with the temperatures and the way from heads to answer that fit the validation part."""
     logits = predict_logits(network, validation, torch.device("cpu"))
-    crowd = fit_temperature(logits.crowd, torch.from_numpy(vote_shares(validation)))
-    fer2013 = fit_temperature(logits.fer2013, _one_hot(validation.labels))
+    labels = fit_temperature(logits.labels, _one_hot(validation.labels, validation))
+    if validation.classes != EXPRESSIONS:
+        return Readings(network, Temperatures(1.0, labels), None).eval()
+    voted = logits.crowd.shape[1] > 0
+    crowd = fit_temperature(logits.crowd, torch.from_numpy(vote_shares(validation))) if voted else labels
+    readings = Readings(network, Temperatures(crowd, labels), None)
     truth = answer_truth(validation)
     known = torch.from_numpy(truth >= 0)
-    mean = log_mean((logits.crowd / crowd).softmax(dim=1), (logits.fer2013 / fer2013).softmax(dim=1))
-    answer = fit_temperature(mean[known], _one_hot(truth[truth >= 0]))
-    return Readings(network, crowd=crowd, fer2013=fer2013, answer=answer).eval()
+    of_crowd, of_labels = readings.heads(logits)
+    readings.answer = fit_answer(of_crowd[known], of_labels[known], torch.from_numpy(truth)[known])
+    return readings.eval()
 
 
 def measured_trust(readings: Readings, validation: Dataset) -> Trust:
     """How far faces of few pixels are believed: what fits the validation faces best when they are shrunk."""
     truth = answer_truth(validation)
     known = validation.take(truth >= 0)
-    targets = _one_hot(truth[truth >= 0])
+    targets = _one_hot(truth[truth >= 0], validation)
     unseen = targets.float().mean(dim=0)
     weights = []
     for side in SMALL_SIDES:
@@ -100,13 +154,13 @@ def measured_trust(readings: Readings, validation: Dataset) -> Trust:
         with torch.inference_mode():
             answers = torch.cat([readings(batch)[0] for batch in torch.from_numpy(shrunk).split(256)])
         weights.append(fit_weight(answers, targets, unseen))
-    labels = _one_hot(validation.labels).float().mean(dim=0)
+    labels = _one_hot(validation.labels, validation).float().mean(dim=0)
     return Trust(
         sides=[0.0, *SMALL_SIDES, SIDE],
         # More pixels never tell less: what says so is the noise of a small sample.
         weights=[0.0, *np.maximum.accumulate(weights).tolist(), 1.0],
         probabilities=[round(share, 5) for share in unseen.tolist()],
-        fer2013=[round(share, 5) for share in labels.tolist()],
+        fer2013=[round(share, 5) for share in labels.tolist()] if validation.classes == EXPRESSIONS else [],
     )
 
 
@@ -116,14 +170,14 @@ def _shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(small.resize(image.shape[::-1], Image.Resampling.BICUBIC))
 
 
-def _one_hot(labels: NDArray[np.int64]) -> torch.Tensor:
-    return torch.nn.functional.one_hot(torch.from_numpy(labels), len(EXPRESSIONS))
+def _one_hot(labels: NDArray[np.int64], data: Dataset) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.from_numpy(labels), len(data.classes))
 
 
 def answer_truth(data: Dataset) -> NDArray[np.int64]:
     """What the answer is held against: the crowd's majority where it is one of the seven, else -1; (N,).
 
-    Where the data has no votes, the original label.
+    Where the data has no votes, the label.
     """
     if data.votes is None:
         return data.labels
@@ -134,18 +188,40 @@ def answer_truth(data: Dataset) -> NDArray[np.int64]:
 def measure(folder: Path, data: Dataset) -> dict[str, Any]:
     """Accuracies of the ONNX file in a folder, one view a face, with the number of faces behind each."""
     readings = Classifier(folder).classify(data.images)
-    truth = answer_truth(data)
-    result: dict[str, Any] = {
-        "fer2013": _accuracy(readings.fer2013, data.labels),
-        "probabilities": _accuracy(readings.probabilities, truth),
-    }
+    result: dict[str, Any] = {"probabilities": _accuracy(readings.probabilities, answer_truth(data))}
+    if data.classes == EXPRESSIONS:
+        result["fer2013"] = _accuracy(readings.fer2013, data.labels)
     if data.votes is not None:
         # The literature's eight classes: unknown and not_a_face are no answers under its protocol.
         result["crowd"] = _accuracy(readings.crowd[:, :8], crowd_majority(data.votes))
     return result
 
 
+def count_macs(network: FaceNet) -> int:
+    """Multiply-accumulate operations for one face of 48×48."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, 1, SIDE, SIDE))
+    return int(counter.get_total_flops()) // 2
+
+
 def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float | int]:
     counted = truth >= 0
     right = scores[counted].argmax(axis=1) == truth[counted]
     return {"accuracy": round(float(right.mean()), 5), "n": int(counted.sum())}
+
+
+def _commit() -> str | None:
+    """The commit of the source that ran, marked where it was changed since; None of an installed package."""
+    here = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _machine(fabric: Fabric) -> str:
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} × {torch.cuda.get_device_name(fabric.device)}"
+    threads = f"{torch.get_num_threads()} threads × {fabric.world_size} processes"
+    return f"{platform.machine()} CPU, {threads}, {sys.platform}"

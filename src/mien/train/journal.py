@@ -1,0 +1,178 @@
+"""What a person sees of a run: a bar while it goes on, a history to read, and its curves in the end."""
+
+import csv
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mien.errors import ConfigError
+from mien.train.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What was measured in an epoch: the columns of ``history.csv``.
+
+    Attributes:
+        epoch: its number, from 1.
+        size: side in pixels at which the faces were shown.
+        learning_rate: at its last step.
+        loss: mean over its steps.
+        accuracy: on the labels of the training faces, as they were shown.
+        validation_labels: accuracy on the labels of the validation part, by the averaged weights.
+        validation_crowd: the same on the answer that most people gave; NaN where no votes are learnt.
+        seconds: that it took, validation and checkpoint included.
+    """
+
+    epoch: int
+    size: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_labels: float
+    validation_crowd: float
+    seconds: float
+
+
+HISTORY = tuple(field.name for field in fields(Epoch))
+
+
+class Journal:
+    """Keeps the bar on standard error, ``history.csv``, and TensorBoard's files if they are wanted."""
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, steps: int, first_epoch: int, shown: bool, tensorboard: bool
+    ) -> None:
+        """Begins, or goes on with, a run's journal.
+
+        Args:
+            folder: where the files go.
+            recipe: of the run.
+            steps: in an epoch.
+            first_epoch: epochs that the run has behind it; what the history says of later ones is dropped.
+            shown: whether this process is the one that tells; the others keep silent.
+            tensorboard: whether to write TensorBoard's files too.
+
+        Raises:
+            ConfigError: TensorBoard is wanted and not installed.
+        """
+        self._history = folder / "history.csv"
+        self._images = steps * recipe.batch_size
+        self._epochs = recipe.epochs
+        self._shown = shown
+        self._board = _tensorboard(folder) if tensorboard and shown else None
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        total, done = steps * recipe.epochs, steps * first_epoch
+        self._bar = self._progress.add_task("", total=total, completed=done, note="")
+        if shown:
+            _keep_rows(self._history, first_epoch)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._board is not None:
+            self._board.close()
+
+    def step(self) -> None:
+        """Moves the bar on by a step."""
+        self._progress.advance(self._bar)
+
+    def epoch(self, result: Epoch) -> None:
+        """Records an epoch."""
+        _record(self._history, result)
+        note = f"loss {result.loss:.3f} · validation {result.validation_labels:.1%} labels"
+        if result.validation_crowd == result.validation_crowd:  # not NaN
+            note += f", {result.validation_crowd:.1%} crowd"
+        note += f" · {self._images / result.seconds:.0f} images/s"
+        self._progress.update(self._bar, note=note)
+        if not self._progress.console.is_terminal:
+            self._progress.console.print(
+                f"epoch {result.epoch}/{self._epochs} · {result.size} px · {note}", soft_wrap=True
+            )
+        if self._board is not None:
+            for name, value in zip(HISTORY[2:], astuple(result)[2:], strict=True):
+                self._board.add_scalar(name, value, result.epoch)
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """The epochs of a ``history.csv``."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Epoch(int(row["epoch"]), int(row["size"]), *(float(row[name]) for name in HISTORY[2:]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def draw_curves(history: list[Epoch], path: Path, title: str) -> None:
+    """Draws a run's loss and accuracies over its epochs.
+
+    Args:
+        history: the epochs.
+        path: where the picture goes; its ending says the format.
+        title: written above it.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    epochs = [row.epoch for row in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [row.loss for row in history], color="#444444")
+    left.set(title="training loss", xlabel="epoch")
+    curves = (
+        ("training faces as shown, labels", "#999999", [row.accuracy for row in history]),
+        ("validation, labels", "#1f77b4", [row.validation_labels for row in history]),
+        ("validation, crowd", "#d95f02", [row.validation_crowd for row in history]),
+    )
+    for label, colour, values in curves:
+        if any(value == value for value in values):  # not all NaN
+            right.plot(epochs, values, color=colour, label=label)
+    right.set(title="accuracy", xlabel="epoch")
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.legend(frameon=False, fontsize="small")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.savefig(path, dpi=110)
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("--tensorboard needs TensorBoard: pip install tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _keep_rows(path: Path, epochs: int) -> None:
+    """Cuts a history off after so many epochs: what came later is not in the checkpoint, or of another run."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[: epochs + 1]
+        path.write_text("".join(lines if epochs else []), encoding="utf-8")
+
+
+def _record(path: Path, result: Epoch) -> None:
+    new = not path.exists() or path.stat().st_size == 0
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(HISTORY)
+        writer.writerow([f"{value:.6g}" for value in astuple(result)])

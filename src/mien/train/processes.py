@@ -1,0 +1,107 @@
+"""Several processes that train one network, each on its share of every batch."""
+
+import logging
+import os
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+
+def launch(devices: int = 1, precision: Precision | None = None) -> Fabric:
+    """Starts the processes that train together, on GPUs where there are any, or takes those torchrun started.
+
+    Args:
+        devices: GPUs, or processes on the CPU, of this machine.
+        precision: of the network's arithmetic; None takes the fastest that the device does in hardware.
+
+    Raises:
+        ConfigError: the number is impossible.
+    """
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # greetings of each process
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", devices))
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    if devices < 1:
+        raise ConfigError(f"devices {devices}: choose 1 or more")
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise ConfigError(f"devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
+    accelerator = "cpu" if devices > 1 and not torch.cuda.is_available() else "auto"
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    fabric = Fabric(
+        accelerator=accelerator,
+        strategy=strategy,
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision or _fastest(),
+    )
+    fabric.launch()
+    return fabric
+
+
+def share_norms(network: nn.Module) -> nn.Module:
+    """Makes every batch norm see the whole batch, wherever its parts lie.
+
+    PyTorch's own SyncBatchNorm does so on GPUs only.
+    """
+    for name, child in network.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            shared = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
+            shared.load_state_dict(child.state_dict())
+            setattr(network, name, shared.to(child.weight.device))
+        else:
+            share_norms(child)
+    return network
+
+
+class _SharedBatchNorm(nn.BatchNorm2d):
+    """A batch norm over the faces of all processes, each of which has as many as the others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
+        mean, square = _Sum.apply(moments) / dist.get_world_size()
+        variance = square - mean.square()
+        if self.momentum is not None:
+            count = x.numel() / x.shape[1] * dist.get_world_size()
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+                self.num_batches_tracked.add_(1)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _fastest() -> Precision:
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    if torch.backends.mps.is_available():
+        return "32-true"
+    # A CPU without instructions for it does bfloat16 several times slower than float32.
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.9 or so
+    return "bf16-mixed" if any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "32-true"

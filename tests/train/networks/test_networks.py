@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from mien.errors import ConfigError
+from mien.train.networks import FaceNet
+from mien.train.recipe import NETWORKS, Recipe, load_recipe, shipped_recipes
+
+
+def small(model: str) -> Recipe:
+    stages = (4, 4) if model == "densenet" else (8, 16)
+    return Recipe(name="small", model=model, stem=(4, 8), stages=stages, blocks=1)
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("side", [16, 40, 48])
+def test_every_network_reads_faces_of_several_sizes(model: str, side: int):
+    if model == "plain" and side != 48:
+        pytest.skip("its dense layer fits 48 pixels only")
+    logits = FaceNet(small(model)).eval()(torch.zeros(3, 1, side, side))
+    assert logits.crowd.shape == (3, 10)
+    assert logits.labels.shape == (3, 7)
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_weight_of_every_network_takes_part(model: str):
+    network = FaceNet(small(model))
+    logits = network(torch.rand(8, 1, 48, 48) * 2 - 1)
+    (logits.crowd.square().sum() + logits.labels.square().sum()).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_other_classes_have_a_head_of_their_own_and_no_crowd():
+    logits = FaceNet(small("resnet"), ("yes", "no")).eval()(torch.zeros(3, 1, 48, 48))
+    assert logits.crowd.shape == (3, 0)
+    assert logits.labels.shape == (3, 2)
+
+
+def test_the_authors_network_has_the_authors_number_of_weights():
+    # 32·9+32, 64·32·9+64, 128·64·9+128, 128·128·9+128, 2048·1024+1024, 1024·7+7: Keras prints 2,345,607.
+    network = FaceNet(load_recipe("plain"))
+    assert sum(p.numel() for p in network.parameters()) == 2_345_607
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_builds(name: str):
+    recipe = load_recipe(name)
+    logits = FaceNet(recipe).eval()(torch.zeros(1, 1, 48, 48))
+    assert logits.labels.shape == (1, 7)
+
+
+def test_a_timm_backbone_that_does_not_exist_is_told():
+    pytest.importorskip("timm", exc_type=ImportError)
+    with pytest.raises(ConfigError, match="timm knows no 'resnet1x'"):
+        FaceNet(Recipe(name="typo", model="timm/resnet1x"))

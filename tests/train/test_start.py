@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mien.datasets import Dataset
+from mien.errors import ConfigError
+from mien.train.fit import fit
+from mien.train.networks import FaceNet
+from mien.train.recipe import load_recipe
+from mien.train.start import load_start, load_weights
+
+
+def own_faces() -> Dataset:
+    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
+    return Dataset(images, np.arange(40, dtype=np.int64) % 3, None, ("negative", "neutral", "positive"))
+
+
+def test_the_trunk_and_fitting_heads_are_taken(tiny_model):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model))
+    saved = load_weights(tiny_model / "model.safetensors")
+    network = FaceNet(recipe)
+    load_start(network, recipe)
+    assert all(torch.equal(value, saved[key]) for key, value in network.state_dict().items())
+
+
+def test_a_head_of_other_classes_is_new_and_the_trunk_is_not(tiny_model):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model))
+    saved = load_weights(tiny_model / "model.safetensors")
+    network = FaceNet(recipe, ("yes", "no"))
+    before = network.labels.weight.clone()
+    load_start(network, recipe)
+    assert torch.equal(network.labels.weight, before)
+    assert torch.equal(network.trunk.stem[0][0].weight, saved["trunk.stem.0.0.weight"])
+
+
+def test_a_frozen_trunk_stays_as_it_was_and_the_head_learns(tiny_model, tmp_path):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model), trunk_rate=0.0)
+    saved = load_weights(tiny_model / "model.safetensors")
+    heads = []
+    for epochs in (1, 4):
+        folder = tmp_path / str(epochs)
+        folder.mkdir()
+        network = fit(own_faces(), own_faces(), replace(recipe, epochs=epochs), folder)
+        for key, value in network.state_dict().items():
+            if key.startswith("trunk.") and value.is_floating_point():
+                assert torch.allclose(value, saved[key], atol=1e-6), key
+        heads.append(network.labels.weight)
+    assert not torch.allclose(*heads, atol=1e-3)
+
+
+def test_another_trunk_is_refused(tiny_model):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model), stages=(16, 24))
+    with pytest.raises(ConfigError, match=r"its trunk is another one .* must be those of"):
+        load_start(FaceNet(recipe), recipe)

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from mien.classify import Classifier
+from mien.datasets import Dataset, read_dataset
+from mien.errors import ConfigError
+from mien.labels import CROWD, EXPRESSIONS
+from mien.train.recipe import Recipe
+from mien.train.targets import make_targets, vote_shares
+
+
+def noise(count: int, votes: np.ndarray | None = None, classes: tuple[str, ...] = EXPRESSIONS) -> Dataset:
+    images = np.random.default_rng(0).integers(0, 256, (count, 48, 48), dtype=np.uint8)
+    return Dataset(images, np.arange(count, dtype=np.int64) % len(classes), votes, classes)
+
+
+def test_shares_are_the_votes_and_the_label_where_nobody_voted():
+    votes = np.zeros((3, 10), np.uint8)
+    votes[0, CROWD.index("happy")], votes[0, CROWD.index("contempt")] = 6, 2
+    votes[1, CROWD.index("not_a_face")] = 10
+    shares = vote_shares(noise(3, votes))
+    assert shares.dtype == np.float32
+    assert shares.sum(axis=1) == pytest.approx(1)
+    assert shares[0, CROWD.index("happy")] == pytest.approx(0.75)
+    assert shares[1, CROWD.index("not_a_face")] == 1
+    assert shares[2, CROWD.index(EXPRESSIONS[2])] == 1
+
+
+def test_without_votes_the_label_is_the_only_vote():
+    shares = vote_shares(noise(7))
+    assert shares.argmax(axis=1).tolist() == list(range(7))
+
+
+def test_other_classes_have_no_votes_and_their_labels_are_smoothed():
+    targets = make_targets(noise(6, classes=("yes", "no", "maybe")), Recipe(name="own", label_smoothing=0.3))
+    assert targets.crowd.shape == (6, 0)
+    assert targets.labels[1] == pytest.approx([0.1, 0.8, 0.1])
+
+
+def test_teachers_are_mixed_in_by_their_weight(tiny_model, made_folders):
+    data = read_dataset(made_folders, "test")
+    recipe = Recipe(name="pupil", label_smoothing=0.0, teachers=(str(tiny_model),), teacher_weight=0.75)
+    targets = make_targets(data, recipe)
+    views = [
+        Classifier(tiny_model).classify(np.ascontiguousarray(x))
+        for x in (data.images, data.images[:, :, ::-1])
+    ]
+    said = (views[0].fer2013 + views[1].fer2013) / 2
+    wanted = 0.25 * np.eye(7)[data.labels] + 0.75 * said
+    assert np.allclose(targets.labels, wanted, atol=1e-5)
+    assert targets.crowd.sum(axis=1) == pytest.approx(1, abs=1e-4)
+    assert targets.labels.dtype == targets.crowd.dtype == np.float32
+
+
+def test_a_teacher_of_other_classes_is_refused(tiny_model):
+    recipe = Recipe(name="pupil", teachers=(str(tiny_model),), teacher_weight=0.5)
+    with pytest.raises(ConfigError, match=r"knows angry, .* the data has yes, no"):
+        make_targets(noise(4, classes=("yes", "no")), recipe)
