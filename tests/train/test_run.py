@@ -13,14 +13,18 @@ import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel
 
 from mien.classify import Classifier
-from mien.datasets import read_dataset
-from mien.errors import ConfigError
-from mien.train.checkpoint import load_checkpoint
+from mien.datasets import read_dataset, split_validation
+from mien.errors import ConfigError, DatasetError, MienError
+from mien.labels import EXPRESSIONS
+from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
+from mien.train.fit import create_optimizer
 from mien.train.networks import FaceNet
 from mien.train.recipe import load_recipe
-from mien.train.run import train
+from mien.train.run import export, train
+from mien.train.start import load_weights
 
 
 def test_a_run_leaves_a_whole_folder(tiny_model: Path):
@@ -127,3 +131,55 @@ def test_a_torn_checkpoint_is_never_loaded(tiny_model: Path, tmp_path: Path):
     torn.write_bytes(content[: len(content) // 2])
     with pytest.raises(ConfigError, match="not a whole checkpoint"):
         load_checkpoint(torn, None, "")  # type: ignore[arg-type] - refused before it is used
+
+
+def test_weights_of_8_bits_make_a_smaller_file_that_says_nearly_the_same(tiny_model, made_folders, tmp_path):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(weight_bits=8)
+    network = FaceNet(recipe)
+    network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
+    _, validation = split_validation(read_dataset(made_folders))
+    export(network.eval(), validation, tmp_path, recipe)
+    assert (tmp_path / "model.onnx").stat().st_size < (tiny_model / "model.onnx").stat().st_size
+    images = read_dataset(made_folders, "test").images
+    small, large = (Classifier(folder).classify(images).probabilities for folder in (tmp_path, tiny_model))
+    assert np.abs(small - large).max() < 0.1
+    assert not np.array_equal(small, large)
+
+
+def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_recipe)).changed(epochs=30, flip=False, rotate=5.0, erase=0.0, scale=1.05)
+    folder = train(read_dataset(made_own_folders), recipe, tmp_path)
+    test = read_dataset(made_own_folders, "test")
+    classifier = Classifier(folder)
+    assert classifier.expressions == test.classes == ("calm", "cross", "merry")
+    readings = classifier.classify(test.images)
+    assert readings.probabilities.shape == (len(test), 3)
+    assert np.mean(readings.probabilities.argmax(axis=1) == test.labels) > 0.7
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["classes"] == ["calm", "cross", "merry"]
+    assert set(metrics["validation"]) == {"probabilities", "held_out"}
+
+
+def test_a_class_without_faces_is_told(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    data = read_dataset(made_folders)
+    with pytest.raises(DatasetError, match="no faces of fear to learn from"):
+        train(data.take(data.labels != EXPRESSIONS.index("fear")), load_recipe(str(tiny_recipe)), tmp_path)
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_model: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_model / "recipe.toml"))
+    network = FaceNet(recipe)
+    average = AveragedModel(network)
+    state = State(network, average, create_optimizer(network, recipe))
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, state, "run", 1)
+    before = path.read_bytes()
+    resource = pytest.importorskip("resource")  # a limit on files' sizes fails as a full disk does
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(MienError, match=r"cannot be written .* goes on after epoch 1"):
+            save_checkpoint(path, state, "run", 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before

@@ -27,7 +27,7 @@ def train(
     data: Path,
     /,
     *,
-    recipe: str = "base",
+    recipe: str | None = None,
     out: Path = Path("model"),
     preview: Path | None = None,
     exclude: Path | None = None,
@@ -48,7 +48,8 @@ def train(
         FER-2013: the folder with train/ and test/ in it, fer2013.csv (with fer2013new.csv beside it for the
         votes of FER+), or a Parquet file. Or your own faces: a folder with a folder for each class.
     recipe
-        The name of a recipe that comes with mien, or the path of a TOML file.
+        The name of a recipe that comes with mien, or the path of a TOML file; by default base, or transfer
+        where --init names a model to start from.
     out
         Folder in which the model's own folder, called as the recipe is, is made.
     preview
@@ -74,7 +75,8 @@ def train(
         raise ConfigError(f'training needs {error.name}: pip install "mien[train]"') from error
     from mien.datasets import read_dataset
 
-    chosen = load_recipe(recipe).changed(**(asdict(changes) if changes is not None else {}))
+    changed = asdict(changes) if changes is not None else {}
+    chosen = load_recipe(recipe or ("transfer" if changed.get("init") else "base")).changed(**changed)
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")

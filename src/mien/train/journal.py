@@ -70,7 +70,8 @@ class Journal:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
+            # In a notebook: lines of text, which need no ipywidgets.
+            console=Console(stderr=True, force_jupyter=False),
             disable=not shown,
         )
         total, done = steps * recipe.epochs, steps * first_epoch

@@ -27,7 +27,10 @@ class Recipe:
         dropout: share of the pooled features dropped before the heads, in [0, 1).
         pretrained: start a timm backbone from the weights that timm downloads.
         weights: start a timm backbone from this safetensors file instead.
-        init: start from this model: a name, or a folder that mien train made. Heads whose classes differ are new.
+        first: name of a recipe that is run first; this run starts from its model, and learns from it where
+            teacher_weight is above 0.
+        init: start from this model: a name, or a folder mien train made. The network is that model's, whatever
+            model, stem, stages and blocks say; a head whose classes differ is new.
         trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.
         votes: weight of the votes' loss beside that of the labels; 0: no votes are learnt, and the crowd's reading
             repeats the labels'.
@@ -67,6 +70,7 @@ class Recipe:
     dropout: float = 0.3
     pretrained: bool = False
     weights: str = ""
+    first: str = ""
     init: str = ""
     trunk_rate: float = 1.0
     votes: float = 1.0
@@ -115,10 +119,12 @@ class Recipe:
             ("votes", self.votes >= 0, "at least 0"),
             ("teacher_weight", 0 <= self.teacher_weight <= 1, "in [0, 1]"),
             (
-                "teachers",
-                bool(self.teachers) == (self.teacher_weight > 0),
-                "given with a teacher_weight above 0",
+                "teacher_weight",
+                self.teacher_weight == 0 or bool(self.teachers or self.first),
+                "0, or teachers named",
             ),
+            ("teachers", self.teacher_weight > 0 or not self.teachers, "none, or teacher_weight above 0"),
+            ("init", not (self.init and self.first), "empty where first is not"),
             ("scale", self.scale >= 1, "at least 1"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from mien.train.fit import Options, fit, predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet
 from mien.train.processes import Precision, launch
-from mien.train.recipe import Recipe
+from mien.train.recipe import Recipe, load_recipe
+from mien.train.start import with_network
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -67,15 +68,27 @@ def train(
     counts = np.bincount(data.labels, minlength=len(data.classes))
     if missing := [name for name, count in zip(data.classes, counts, strict=True) if count == 0]:
         raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
-    fabric = launch(devices, precision)
+    return _run(data, recipe, out, options or Options(), launch(devices, precision))
+
+
+def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric) -> Path:
+    """The run itself; before it, the one that its recipe wants first."""
+    start = recipe
+    if recipe.first:
+        before = str(_run(data, load_recipe(recipe.first), out, options, fabric))
+        teachers = (before,) if recipe.teacher_weight else ()
+        start = replace(recipe, first="", init=before, teachers=teachers)
+    start = with_network(start)
     training, validation = split_validation(data)
     if not recipe.hold_out:
         training = data
     folder = out / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    network = fit(training, validation, recipe, folder, options=options, fabric=fabric)
+    network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
-        finish(network, training, validation, recipe, folder, fabric)
+        made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
+        finish(network, training, validation, made, folder, fabric)
+    fabric.barrier()
     return folder
 
 

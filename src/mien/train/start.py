@@ -1,5 +1,6 @@
 """Where a network's weights begin when they do not begin at random."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -9,7 +10,25 @@ from torch import Tensor
 from mien.errors import ConfigError
 from mien.model_file import find_model
 from mien.train.networks import FaceNet
-from mien.train.recipe import Recipe
+from mien.train.recipe import Recipe, load_recipe
+
+
+def with_network(recipe: Recipe) -> Recipe:
+    """The recipe with the network of the model that it starts from, if it names one.
+
+    Raises:
+        ConfigError: that model has no recipe beside it.
+        ModelError: there is no such model.
+    """
+    if not recipe.init:
+        return recipe
+    path = find_model(recipe.init).with_name("recipe.toml")
+    if not path.is_file():
+        raise ConfigError(
+            f"init {recipe.init}: has no recipe.toml beside it; name a folder that mien train made"
+        )
+    start = load_recipe(str(path))
+    return replace(recipe, model=start.model, stem=start.stem, stages=start.stages, blocks=start.blocks)
 
 
 def load_start(network: FaceNet, recipe: Recipe) -> None:
@@ -29,7 +48,7 @@ def load_start(network: FaceNet, recipe: Recipe) -> None:
     if missing := [key for key in own if key.startswith("trunk.") and key not in fitting]:
         raise ConfigError(
             f"init {recipe.init}: its trunk is another one ({len(missing)} tensors differ, as {missing[0]}); "
-            f"model, stem, stages and blocks must be those of {path.with_name('recipe.toml')}"
+            f"its weights and {path.with_name('recipe.toml')} do not belong together"
         )
     network.load_state_dict(fitting, strict=False)
 

@@ -1,0 +1,53 @@
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mien.train.journal import Epoch, Journal, draw_curves, read_history
+from mien.train.recipe import Recipe
+
+EPOCHS = [
+    Epoch(n, 48, 0.1 / n, 3.0 / n, 0.5 + n / 100, 0.4 + n / 100, math.nan if n == 2 else 0.6, 1.5)
+    for n in (1, 2, 3)
+]
+
+
+def write(folder: Path, first: int, epochs: list[Epoch]) -> None:
+    with Journal(folder, Recipe(name="mine", epochs=3), 5, first, True, False) as journal:
+        for epoch in epochs:
+            journal.epoch(epoch)
+
+
+def test_a_history_reads_back_as_it_was_written(tmp_path: Path):
+    write(tmp_path, 0, EPOCHS)
+    for read, written in zip(read_history(tmp_path / "history.csv"), EPOCHS, strict=True):
+        assert (read.epoch, read.size) == (written.epoch, written.size)
+        assert read.loss == pytest.approx(written.loss, rel=1e-5)
+    assert math.isnan(read_history(tmp_path / "history.csv")[1].validation_crowd)
+
+
+def test_a_resumed_run_drops_what_its_checkpoint_does_not_hold(tmp_path: Path):
+    write(tmp_path, 0, EPOCHS)
+    write(tmp_path, 1, EPOCHS[1:2])
+    assert [row.epoch for row in read_history(tmp_path / "history.csv")] == [1, 2]
+
+
+def test_other_processes_write_nothing(tmp_path: Path):
+    with Journal(tmp_path, Recipe(name="mine", epochs=3), 5, 0, False, False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_curves_are_drawn_also_of_a_run_without_votes(tmp_path: Path):
+    silent = [Epoch(n, 48, 0.1, 1.0, 0.5, 0.4, math.nan, 1.5) for n in (1, 2)]
+    for name, epochs in (("votes", EPOCHS), ("none", silent)):
+        draw_curves(epochs, tmp_path / f"{name}.png", "mine: 100 faces")
+        assert Image.open(tmp_path / f"{name}.png").size == (990, 396)
+
+
+def test_tensorboards_files_are_written_where_it_is_installed(tmp_path: Path):
+    pytest.importorskip("tensorboard")
+    with Journal(tmp_path, Recipe(name="mine", epochs=3), 5, 0, True, True) as journal:
+        journal.epoch(EPOCHS[0])
+    assert any(file.name.startswith("events.") for file in (tmp_path / "tensorboard").iterdir())
