@@ -87,7 +87,8 @@ def fit(
     checkpoint = folder / "checkpoint.safetensors"
     identity = run_identity(recipe, training)
     first_epoch = load_checkpoint(checkpoint, state, identity)
-    model, optimizer = fabric.setup(torch.compile(network) if options.compile else network, optimizer)
+    steps_of: nn.Module = torch.compile(network) if options.compile else network  # type: ignore[assignment]
+    model, optimizer = fabric.setup(steps_of, optimizer)
 
     images = torch.from_numpy(training.images).to(fabric.device)  # uint8 (N, 48, 48)
     targets = make_targets(training, recipe)
@@ -129,7 +130,7 @@ def fit(
                 right = (logits.labels.argmax(dim=1) == labels[rows].argmax(dim=1)).float().mean()
                 total += torch.stack([loss.detach(), right])
                 journal.step()
-            mean_loss, accuracy = (fabric.all_reduce(total, reduce_op="mean") / steps).tolist()
+            mean_loss, accuracy = torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
             if not math.isfinite(mean_loss):
                 raise MienError(
                     f"epoch {epoch + 1}: the loss is {mean_loss}; lower learning_rate and start again "

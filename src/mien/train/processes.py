@@ -64,7 +64,7 @@ class _SharedBatchNorm(nn.BatchNorm2d):
     """A batch norm over the faces of all processes, each of which has as many as the others."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(x)
         values = x.float()
         moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
@@ -75,10 +75,12 @@ class _SharedBatchNorm(nn.BatchNorm2d):
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-                self.num_batches_tracked.add_(1)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        normed: Tensor = values * scale[:, None, None] + shift[:, None, None]
+        return normed.to(x.dtype)
 
 
 class _Sum(torch.autograd.Function):
@@ -103,5 +105,5 @@ def _fastest() -> Precision:
     if torch.backends.mps.is_available():
         return "32-true"
     # A CPU without instructions for it does bfloat16 several times slower than float32.
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.9 or so
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.9 or so
     return "bf16-mixed" if any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "32-true"

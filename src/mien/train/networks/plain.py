@@ -24,7 +24,7 @@ class Plain(Trunk):
         )
         self.features = 1024
         for layer in self.layers:
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
