@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint reproduce clean
 
 demo: .venv/demo
 	$(BIN)/mien predict examples/ --annotate annotated
@@ -27,6 +27,16 @@ lint: .venv/test
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@ .venv/demo
+
+# Measures every model that ships on DATA (FER-2013, with the votes of FER+), and names each figure that differs from
+# the committed ones: make reproduce DATA=fer2013.parquet
+reproduce: .venv/evaluate
+	@test -n "$(DATA)" || { echo "name the data: make reproduce DATA=fer2013.parquet"; exit 2; }
+	$(BIN)/python tools/reproduce.py "$(DATA)"
+
+.venv/evaluate: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[evaluate]"
 	@touch $@ .venv/demo
 
 clean:

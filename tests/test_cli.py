@@ -23,11 +23,13 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
+from conftest import OWN
 from mien import __version__
 from mien.cli import COMMANDS, main
 from mien.commands.predict import predict
 from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
+from mien.result import columns
 from mien.writers import TABLE_COLUMNS
 
 MIEN = (sys.executable, "-m", "mien")
@@ -550,7 +552,7 @@ def test_standard_input_is_drawn_on_too(tmp_path: Path):
 def test_the_command_has_the_defaults_of_the_recognizer():
     ours, theirs = inspect.signature(predict).parameters, inspect.signature(Recognizer).parameters
     shared = ours.keys() & theirs.keys()
-    assert shared == {"model", "detector", "detector_size", "max_pixels", "threads"}
+    assert shared == {"model", "detector", "detector_size", "max_pixels", "threads", "prior"}
     for name in shared:
         assert ours[name].default == theirs[name].default, name
 
@@ -564,3 +566,75 @@ def test_the_list_of_commands_and_their_own_help_say_the_same(
         main()
     assert ended.value.code == 0
     assert COMMANDS[command] in " ".join(capsys.readouterr().out.split())
+
+
+# --- other classes, other shares -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["table", "json", "csv", "parquet"])
+def test_a_model_of_other_classes_is_read_to_the_end(
+    here: Callable, own_model: Path, tmp_path: Path, format: str
+):
+    picture, out = save(tmp_path / "a.png"), tmp_path / f"out.{format}"
+    options = ("--format", format, "--out", out, "--annotate", tmp_path / "drawn")
+    code, _, complaints = here("predict", picture, "missing.jpg", *FACES, "--model", own_model, *options)
+    assert code == 1
+    assert complaints == ["mien: missing.jpg: no such file: check the path"]
+    assert (tmp_path / "drawn" / "a.jpg").is_file()
+    if format == "parquet":
+        rows = pq.read_table(out).to_pylist()
+    elif format == "table":
+        assert out.read_text(encoding="utf-8").splitlines()[1].split()[-1] == "–"
+        return
+    else:
+        rows = records(out.read_text(encoding="utf-8"), format)
+    if format == "json":
+        assert list(rows[0]["faces"][0]["probabilities"]) == list(OWN)
+        assert rows[0]["faces"][0]["crowd"] == {}
+        return
+    assert tuple(rows[0]) == (*columns(OWN), "error")
+    assert rows[0]["expression"] in OWN
+    assert sum(float(rows[0][f"probability_{name}"]) for name in OWN) == pytest.approx(1, abs=0.001)
+
+
+def test_a_prior_moves_the_answer(here: Callable, own_model: Path, tmp_path: Path):
+    picture = save(tmp_path / "a.png")
+    toml, text = tmp_path / "clinic.toml", tmp_path / "clinic.json"
+    shares = dict.fromkeys(OWN, 1) | {"neutral": 1000.5}
+    toml.write_text("\n".join(f'"{name}" = {share}' for name, share in shares.items()))
+    text.write_text(json.dumps(shares))
+
+    def neutral(*options: str | Path) -> float:
+        model = ("--model", own_model, "--format", "json")
+        code, printed, _ = here("predict", picture, *FACES, *model, *options)
+        assert code == 0
+        return json.loads(printed)[0]["faces"][0]["probabilities"]["neutral"]
+
+    usual, even, clinic = neutral(), neutral("--prior", "even"), neutral("--prior", toml)
+    assert len({usual, even, clinic}) == 3
+    assert clinic > max(usual, even)
+    assert neutral("--prior", text) == clinic
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (
+            "missing.toml",
+            None,
+            "missing.toml: cannot be read (No such file or directory); give even or a file",
+        ),
+        ("a.toml", "happy: 3", "a.toml: is neither TOML nor JSON as its name says"),
+        ("a.json", "[1, 2]", "must hold one number for each expression, like happy = 0.3"),
+        ("a.json", '{"happy": 1}', "lacks angry, disgust, fear, sad, surprise, neutral"),
+    ],
+)
+def test_a_wrong_prior_is_told_in_one_line(
+    here: Callable, tmp_path: Path, name: str, content: str | None, says: str
+):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    code, printed, complaints = here("predict", save(tmp_path / "a.png"), *FACES, "--prior", path)
+    assert (code, printed, len(complaints)) == (2, "", 1)
+    assert says in complaints[0]

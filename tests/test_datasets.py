@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from conftest import drawn_face, png
+from mien.align import align_faces, whole_picture
 from mien.datasets import (
     FERPLUS_COLUMNS,
     Dataset,
@@ -17,7 +20,9 @@ from mien.datasets import (
     read_dataset,
     split_validation,
 )
+from mien.detect import CenterFace
 from mien.errors import ConfigError, DatasetError
+from mien.image import read_image
 from mien.labels import CROWD, EXPRESSIONS
 
 # What each of FER+'s columns is called here.
@@ -135,7 +140,19 @@ def test_folders(made_folders: Path):
         (lambda path: _touch(path / "x.csv", "Usage,emotion,pixels\nTraining\n"), "row 0"),
         (lambda path: _touch(path / "x.csv", "emotion,pixels,Usage\n"), "no images"),
         (lambda path: _touch(path / "x.parquet", "no parquet"), "not a Parquet file"),
-        (lambda path: _touch(path / "train" / "angry" / "1.png").parents[2], "no folder for disgust"),
+        (lambda path: _touch(path / "train" / "angry" / "1.png").parents[2], "two or more .* found angry"),
+        (
+            lambda path: _touch(path / "angry" / "1.png").parents[1],
+            "two or more folders of classes.*found angry",
+        ),
+        (lambda path: _touch(path / "1.png").parent, "found 1.png"),
+        (
+            lambda path: _own(path, {"train/glad": 1, "train/grim": 0}),
+            r"grim: no pictures.*found an empty folder",
+        ),
+        (lambda path: _own(path, {"glad": 1, "more/grim": 1}), "more: no pictures of this class.*found grim"),
+        (lambda path: _own(path, {"glad": 1, "two\nlines": 1}), r"'two\\nlines' is no name for a class"),
+        (lambda path: _own(path, {"test/glad": 1, "test/grim": 1}), "no train/ folder; found test"),
     ],
 )
 def test_a_wrong_layout_is_told_in_one_line(tmp_path: Path, make, says: str):
@@ -144,12 +161,123 @@ def test_a_wrong_layout_is_told_in_one_line(tmp_path: Path, make, says: str):
     assert "\n" not in str(error.value)
 
 
-def test_a_damaged_picture_is_named(made_folders: Path, tmp_path: Path):
-    for name in EXPRESSIONS:
-        (tmp_path / "train" / name).mkdir(parents=True)
-    broken = _touch(tmp_path / "train" / "fear" / "broken.jpg", "not a picture")
-    with pytest.raises(DatasetError, match=str(broken)):
+def test_your_own_classes_are_the_names_of_your_folders(tmp_path: Path):
+    _own(tmp_path, {"train/tired": 3, "train/Awake": 2, "train/müde": 1, "test/tired": 2, "test/Awake": 0})
+    _touch(tmp_path / "train" / "tired" / ".hidden.png")
+    _touch(tmp_path / "train" / "tired" / "notes.txt")
+    (tmp_path / "train" / "tired" / "deeper.png").mkdir()
+    (tmp_path / "train" / ".cache").mkdir()
+    training, test = read_dataset(tmp_path), read_dataset(tmp_path, "test")
+    assert training.classes == test.classes == ("Awake", "müde", "tired")
+    assert training.labels.tolist() == [0, 0, 1, 2, 2, 2]
+    assert test.labels.tolist() == [2, 2]
+    assert training.votes is None
+    assert training.skipped == ()
+    assert training.take(np.array([3])).classes == training.classes
+
+
+def test_folders_of_classes_alone_are_all_train(tmp_path: Path):
+    _own(tmp_path, {"grim": 1, "glad": 2})
+    data = read_dataset(tmp_path)
+    assert data.classes == ("glad", "grim")
+    assert data.labels.tolist() == [0, 0, 1]
+    with pytest.raises(DatasetError, match="no test/ folder; found glad, grim"):
+        read_dataset(tmp_path, "test")
+
+
+def test_the_seven_keep_their_order_in_every_layout(tmp_path: Path):
+    _own(tmp_path, dict.fromkeys(EXPRESSIONS, 1))
+    data = read_dataset(tmp_path)
+    assert data.classes is EXPRESSIONS
+    assert data.labels.tolist() == list(range(7))
+
+
+def test_a_class_that_is_only_tested_is_refused(tmp_path: Path):
+    _own(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1, "test/c": 1})
+    with pytest.raises(DatasetError, match=r"test: c is no class of .*train, which has a, b$"):
+        read_dataset(tmp_path, "test")
+
+
+def test_where_nothing_is_learnt_the_test_has_its_own_classes(tmp_path: Path):
+    _own(tmp_path, {"test/a": 1, "test/b": 2})
+    assert read_dataset(tmp_path, "test").classes == ("a", "b")
+
+
+def test_pictures_of_any_size_and_colour_are_made_faces(tmp_path: Path):
+    _own(tmp_path, {"a": 0, "b": 1})
+    random = np.random.default_rng(0)
+    colour = random.integers(0, 256, (60, 30, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(tmp_path / "a" / "tall.png")
+    Image.fromarray(colour).convert("CMYK").save(tmp_path / "a" / "print.JPG", quality=95)
+    Image.fromarray(colour[:, :, 0]).save(tmp_path / "a" / "grey.tiff")
+    Image.fromarray(colour).save(tmp_path / "a" / "lossless.webp", lossless=True)
+    data = read_dataset(tmp_path)
+    assert data.labels.tolist() == [0, 0, 0, 0, 1]
+    grey, lossless, _, tall = data.images[:4]
+    assert np.array_equal(tall, whole_picture(colour))
+    assert np.array_equal(lossless, tall)
+    assert np.array_equal(grey, whole_picture(np.repeat(colour[:, :, :1], 3, axis=2)))
+
+
+def test_small_grey_jpegs_are_read_to_the_bit(tmp_path: Path):
+    _own(tmp_path, {"a": 1, "b": 1})
+    path = tmp_path / "a" / "0.jpg"
+    (tmp_path / "a" / "0.png").rename(path)
+    Image.fromarray(drawn_face(0, np.random.default_rng(5))).save(path)
+    assert np.array_equal(read_dataset(tmp_path).images[0], np.asarray(Image.open(path)))
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path: Path):
+    _own(tmp_path, {"train/a": 2, "train/b": 2})
+    broken = _touch(tmp_path / "train" / "a" / "1.jpg", "not a picture")
+    cut = tmp_path / "train" / "b" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:200])
+    gone = tmp_path / "train" / "b" / "gone.png"
+    gone.symlink_to("nowhere.png")
+    data = read_dataset(tmp_path)
+    assert data.labels.tolist() == [0, 0, 1]
+    assert [line.split(": ")[0] for line in data.skipped] == [str(broken), str(cut), str(gone)]
+    assert not any("\n" in line for line in data.skipped)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"), [(["a"], "a: none of its pictures"), (["a", "b"], "has no images")]
+)
+def test_where_no_picture_is_left_to_learn_from_the_first_is_named(
+    tmp_path: Path, broken: list[str], says: str
+):
+    _own(tmp_path, {"a": 1, "b": 1})
+    for name in broken:
+        (tmp_path / name / "0.png").write_text("not a picture")
+    with pytest.raises(DatasetError, match=rf"{says}.*{tmp_path}/a/0\.png: is not a JPEG"):
         read_dataset(tmp_path)
+
+
+def test_faces_are_found_in_photographs(tmp_path: Path, examples: Path):
+    for name, picture in (("glad", "obama.jpg"), ("grim", "grace_hopper.jpg")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / picture).write_bytes((examples / picture).read_bytes())
+    nobody = tmp_path / "grim" / "wall.png"
+    Image.fromarray(np.full((300, 300), 128, np.uint8)).save(nobody)
+    data = read_dataset(tmp_path, find_faces=True)
+    assert data.labels.tolist() == [0, 1]
+    assert data.skipped == (f"{nobody}: no face was found",)
+    image = read_image(tmp_path / "glad" / "obama.jpg")
+    found = CenterFace().detect(image)
+    assert np.array_equal(data.images[0], align_faces(image, found.boxes[:1], found.landmarks[:1])[0])
+
+
+def test_no_faces_are_found_in_tables(tmp_path: Path):
+    with pytest.raises(ConfigError, match="folders of photographs"):
+        read_dataset(write_csv(tmp_path, votes=False), find_faces=True)
+
+
+def test_a_damaged_picture_of_a_table_is_an_error(tmp_path: Path):
+    row = {"usage": "Training", "emotion": "sad", "image": b"no picture", "ferplus_votes": [1] * 10}
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    with pytest.raises(DatasetError, match="row 0: not a readable picture"):
+        read_dataset(path)
 
 
 def test_votes_for_fewer_rows_are_refused(tmp_path: Path):
@@ -207,6 +335,36 @@ def test_copies_of_one_face_cannot_be_parted():
         split_validation(Dataset(np.repeat(noise(1), 50, axis=0), np.zeros(50, np.int64), None))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_every_class_of_two_faces_is_in_both_parts(seed: int):
+    labels = np.repeat(np.arange(6), [1, 2, 2, 3, 5, 60])
+    images = noise(len(labels), seed)
+    data = Dataset(images, labels, None, classes=tuple("abcdef"))
+    learn, choose = split_validation(data)
+    assert set(learn.labels) == set(range(6))
+    assert set(choose.labels) == set(range(1, 6))
+    assert len(learn) + len(choose) == len(labels)
+    assert learn.classes == choose.classes == data.classes
+    order = np.random.default_rng(seed).permutation(len(labels))
+    again = split_validation(data.take(order))[1]
+    assert {image.tobytes() for image in again.images} == {image.tobytes() for image in choose.images}
+
+
+def test_a_class_of_which_all_faces_are_in_the_tenth_gives_one_back():
+    images = noise(600)
+    tenth = np.array([crc32(image.tobytes()) % 10 == 0 for image in images])
+    learn, choose = split_validation(Dataset(images, np.where(tenth, 1, 0), None))
+    assert np.bincount(learn.labels).tolist()[1] == 1
+    assert np.bincount(choose.labels).tolist() == [1, tenth.sum() - 1]
+
+
+def test_a_class_that_is_one_face_over_again_is_named():
+    images = np.concatenate([noise(50), np.repeat(noise(1, seed=9), 4, axis=0)])
+    data = Dataset(images, np.repeat([0, 1], [50, 4]), None, classes=("many", "same"))
+    with pytest.raises(DatasetError, match="same: none of its 4 faces"):
+        split_validation(data)
+
+
 def test_blank_faces_are_nobodys_twin():
     blank = np.zeros((1, 48, 48), np.uint8)
     assert not has_twin(blank, blank).any()
@@ -256,3 +414,13 @@ def _touch(path: Path, text: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def _own(root: Path, pictures: dict[str, int]) -> Path:
+    """A person's own folders: so many made-up faces in each."""
+    random = np.random.default_rng(3)
+    for name, count in pictures.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(drawn_face(number % 7, random)).save(root / name / f"{number}.png")
+    return root

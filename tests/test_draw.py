@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mien import draw
-from mien.draw import COLOURS, UNCLEAR, draw_faces, relative_luminance
+from mien.draw import COLOURS, UNCLEAR, colours_of, draw_faces, relative_luminance
 from mien.labels import CROWD, EXPRESSIONS
 from mien.result import Face
 
@@ -113,3 +113,50 @@ def test_text_contrasts_with_its_plate(plate: tuple[int, int, int]) -> None:
 def test_colours() -> None:
     assert tuple(COLOURS) == EXPRESSIONS
     assert len({*COLOURS.values(), UNCLEAR}) == 8
+
+
+def own_face(probabilities: dict[str, float]) -> Face:
+    return Face((40.0, 60.0, 160.0, 200.0), None, 0.9, probabilities, {}, {})
+
+
+def bars(drawn: Image.Image, colour: tuple[int, int, int]) -> int:
+    """How many pixels beside the face have a colour."""
+    return int((np.asarray(drawn)[:, 165:] == colour).all(axis=2).sum())
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_classes_of_your_own_have_colours_of_their_own(count: int) -> None:
+    names = tuple(f"class {number}" for number in range(count))
+    colours = colours_of(names)
+    assert len({*colours.values(), UNCLEAR}) == count + 1
+    assert colours_of(names) == colours
+    picture = np.full((300, 500, 3), 128, np.uint8)
+    drawn = draw_faces(picture, [own_face(dict.fromkeys(names, 1 / count))])
+    assert all(bars(drawn, colour) for colour in colours.values())
+
+
+def test_known_words_keep_their_colours_among_others() -> None:
+    colours = colours_of(("angry", "bored", "happy", "neutral", "x", "y"))
+    assert all(colours[name] == COLOURS[name] for name in ("angry", "happy", "neutral"))
+    assert len(set(colours.values())) == 6
+
+
+def test_of_many_classes_the_most_probable_are_drawn() -> None:
+    weights = np.r_[np.full(22, 1.0), 40, 30, 20] / 112
+    names = [f"class {number}" for number in range(25)]
+    picture = np.full((500, 700, 3), 128, np.uint8)
+    drawn = draw_faces(picture, [own_face(dict(zip(names, weights.tolist(), strict=True)))])
+    colours = colours_of(tuple(names))
+    lengths = [bars(drawn, colours[name]) for name in names[-3:]]
+    assert lengths == sorted(lengths, reverse=True)
+    assert min(lengths) > 0
+    below = np.asarray(drawn)[300:, 165:]
+    assert (below == 128).all()  # the panel is no longer than one of eight
+
+
+def test_a_long_name_of_a_class_is_cut() -> None:
+    picture = np.full((300, 700, 3), 128, np.uint8)
+    drawn = draw_faces(picture, [own_face({"an expression of " * 5: 0.9, "müde": 0.1})])
+    assert bars(drawn, colours_of(("an expression of " * 5, "müde"))["müde"]) > 0
+    accents = draw_faces(picture, [own_face({"an expression o…": 0.9, "mude": 0.1})])
+    assert np.array_equal(np.asarray(accents), np.asarray(drawn))

@@ -20,13 +20,18 @@ def test_exactly_these_names_are_public():
         "ConfigError",
         "DatasetError",
         "Face",
+        "FaceTracker",
         "Faces",
         "ImageError",
         "MienError",
         "ModelError",
         "Predictions",
         "Recognizer",
+        "TrackedFace",
+        "VideoError",
+        "VideoFrame",
         "predict",
+        "read_video",
     ]
     assert set(mien.__all__) <= set(dir(mien))
 
@@ -41,7 +46,7 @@ def test_labels_are_in_the_order_of_fer2013_and_ferplus():
     assert tuple(mien.CROWD) == (*mien.EXPRESSIONS, "contempt", "unknown", "not_a_face")
 
 
-@pytest.mark.parametrize("error", ["ConfigError", "DatasetError", "ImageError", "ModelError"])
+@pytest.mark.parametrize("error", ["ConfigError", "DatasetError", "ImageError", "ModelError", "VideoError"])
 def test_one_except_clause_catches_every_error(error: str):
     assert issubclass(getattr(mien, error), mien.MienError)
 

@@ -1,13 +1,15 @@
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from mien.model_file import find_model
+from mien.model_file import find_model, shipped_models
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,22 +18,72 @@ def result(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_every_number_of_the_readme_is_that_of_the_results():
+def evaluation(model: str) -> dict[str, Any]:
+    return json.loads(find_model(model).with_name("evaluation.json").read_text(encoding="utf-8"))
+
+
+def sha256(model: str) -> str:
+    return hashlib.sha256(find_model(model).read_bytes()).hexdigest()
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["write_numbers", "write_card"])
+def test_every_number_of_the_pages_is_that_of_the_results(name: str):
     done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "write_numbers.py", "--check"], capture_output=True, text=True
+        [sys.executable, ROOT / "tools" / f"{name}.py", "--check"], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["accuracy", "road", "speed", "memory"])
+def test_a_card_that_is_out_of_date_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    module = tool("write_card")
+    folder = tmp_path / "base"
+    folder.mkdir()
+    for name in ("model.onnx", "metrics.json", "evaluation.json"):
+        (folder / name).write_bytes(find_model("base").with_name(name).read_bytes())
+    monkeypatch.setattr(module, "shipped_models", lambda: ["base"])
+    monkeypatch.setattr(module, "find_model", lambda name: folder / "model.onnx")
+    assert module.main(check=True) == 1
+    assert "out of date: base" in capsys.readouterr().out
+    assert module.main(check=False) == 0
+    assert module.main(check=True) == 0
+    card = (folder / "README.md").read_text()
+    accuracy = evaluation("base")["accuracy"]["original_labels"]["accuracy"]["value"]
+    for part in (f"{100 * accuracy:.1f}%", "Article 5(1)(f)", "Barrett", "make reproduce", sha256("base")):
+        assert part in card
+    changed = evaluation("base")
+    changed["accuracy"]["original_labels"]["accuracy"]["value"] = 0.9999
+    (folder / "evaluation.json").write_text(json.dumps(changed))
+    assert module.main(check=True) == 1
+
+
+@pytest.mark.parametrize("name", ["road", "speed", "memory"])
 def test_results_are_of_the_model_that_ships(name: str):
-    assert result(name)["model_sha256"] == hashlib.sha256(find_model("base").read_bytes()).hexdigest()
+    assert result(name)["model_sha256"] == sha256("base")
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_evaluation_beside_a_model_is_of_this_very_file(model: str):
+    assert evaluation(model)["model"]["sha256"] == sha256(model)
+    assert evaluation(model)["data"]["split"] == "PublicTest"
+
+
+def test_the_comparison_is_with_the_model_that_ships():
+    assert result("compare")["models"][0] == {"name": "base", "sha256": sha256("base")}
 
 
 def test_the_shipped_model_is_as_good_as_was_asked():
-    accuracy = result("accuracy")
-    assert accuracy["fer2013_original_labels"]["accuracy"]["value"] >= 0.685
-    assert accuracy["crowd_ferplus_majority_8"]["accuracy"]["value"] >= 0.865
+    accuracy = evaluation("base")["accuracy"]
+    assert accuracy["original_labels"]["accuracy"]["value"] >= 0.685
+    assert accuracy["ferplus_majority_8"]["accuracy"]["value"] >= 0.865
     assert result("memory")["growth"] < 0.05
 
 
@@ -40,6 +92,23 @@ def test_the_shipped_model_is_as_good_as_was_asked():
 def test_the_road_through_a_photograph_costs_little(side: str, reading: str):
     row = result("road")["sides"][side]
     assert row["whole_road"][reading]["value"] >= row["crops_of_the_same_faces"][reading]["value"] - 0.015
+
+
+def test_each_figure_that_differs_is_named(capsys: pytest.CaptureFixture[str]):
+    module = tool("reproduce")
+    committed = evaluation("base")
+    assert module.report("base", committed, json.loads(json.dumps(committed))) == 0
+    assert "all as committed" in capsys.readouterr().out
+    found = json.loads(json.dumps(committed))
+    found["accuracy"]["original_labels"]["confusion"][0][1] += 1
+    found["made_with"]["python"] = "9.9"
+    del found["label_noise"]
+    assert module.report("base", committed, found) == 2
+    said = capsys.readouterr().out
+    assert "accuracy.original_labels.confusion[0][1]: committed" in said
+    assert "label_noise: only committed" in said
+    assert "made with another python" in said
+    assert module.report("base", None, found) == 1
 
 
 @pytest.mark.fer2013
@@ -53,7 +122,7 @@ def test_the_shipped_model_scores_what_the_results_say(fer2013: Path):
     majority = crowd_majority(test.votes)
     labels = (readings.fer2013.argmax(axis=1) == test.labels).mean()
     crowd = (readings.crowd[:, :8].argmax(axis=1) == majority)[majority >= 0].mean()
-    accuracy = result("accuracy")
+    accuracy = evaluation("base")["accuracy"]
     # Other processors sum in another order, which may turn a face or two.
-    assert labels == pytest.approx(accuracy["fer2013_original_labels"]["accuracy"]["value"], abs=0.001)
-    assert crowd == pytest.approx(accuracy["crowd_ferplus_majority_8"]["accuracy"]["value"], abs=0.001)
+    assert labels == pytest.approx(accuracy["original_labels"]["accuracy"]["value"], abs=0.001)
+    assert crowd == pytest.approx(accuracy["ferplus_majority_8"]["accuracy"]["value"], abs=0.001)

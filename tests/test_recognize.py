@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import mien
+from conftest import OWN
 from mien import Faces, Recognizer
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.labels import CROWD, EXPRESSIONS
@@ -313,3 +314,23 @@ def test_pictures_without_a_face_are_not_held_back_for_ever():
     first = next(Recognizer().predict_many(blanks(), batch_size=4))
     assert len(first) == 0
     assert drawn <= 4 + 3  # a batch, and what is read ahead
+
+
+def test_a_model_of_other_classes_reads_pictures(own_model: Path, examples: Path):
+    recognizer = mien.Recognizer(own_model, prior="even")
+    assert recognizer.expressions == OWN
+    (face,) = recognizer.predict(examples / "astronaut.jpg")
+    assert list(face.probabilities) == list(OWN)
+    assert (face.crowd, face.fer2013, face.unclear) == ({}, {}, 0.0)
+    assert face.expression in OWN
+    nobody = recognizer.predict(examples / "cat.jpg")
+    assert (len(nobody), nobody.expressions) == (0, OWN)
+    (broken,) = recognizer.predict_many([b""])
+    assert (broken.rows(), broken.expressions) == ([], OWN)
+    assert recognizer.classify(np.zeros((2, 48, 48), np.uint8)).classes == OWN
+    assert mien.Recognizer().expressions == EXPRESSIONS
+
+
+def test_a_prior_must_name_the_models_expressions(own_model: Path):
+    with pytest.raises(ConfigError, match="lacks negative, neutral, quite positive"):
+        mien.Recognizer(own_model, prior={})

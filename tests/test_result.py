@@ -16,7 +16,7 @@ from PIL import Image
 from mien.errors import ConfigError, ImageError
 from mien.image import read_image
 from mien.labels import CROWD, EXPRESSIONS
-from mien.result import COLUMNS, Face, Faces, Predictions, percent
+from mien.result import COLUMNS, Face, Faces, Predictions, columns, percent
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -179,3 +179,56 @@ def test_importing_results_brings_only_numpy() -> None:
 )
 def test_percent_never_says_certain_of_what_is_only_likely(share: float, text: str):
     assert percent(share) == text
+
+
+def test_unclear_is_what_could_not_be_told() -> None:
+    seven = np.full((1, 7), 1 / 7, np.float32)
+    crowd = np.array([[0, 0, 0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25]], np.float32)
+    assert Predictions(seven, crowd, seven).unclear.tolist() == [0.5]
+
+
+OWN = ("calm", "tired", "very_x")
+OWN_FACE = dataclasses.replace(
+    FACE, probabilities=dict(zip(OWN, (0.2, 0.7, 0.1), strict=True)), crowd={}, fer2013={}
+)
+
+
+def test_a_face_of_other_classes() -> None:
+    assert (OWN_FACE.expression, OWN_FACE.probability, OWN_FACE.unclear) == ("tired", 0.7, 0.0)
+    record = OWN_FACE.to_dict()
+    assert record["probabilities"] == {"calm": 0.2, "tired": 0.7, "very_x": 0.1}
+    assert (record["crowd"], record["unclear"]) == ({}, 0.0)
+
+
+def test_tables_have_the_columns_of_the_models_classes() -> None:
+    names = columns(OWN)
+    assert [name for name in names if name.startswith("probability_")] == [
+        f"probability_{name}" for name in OWN
+    ]
+    assert not [name for name in names if name.startswith("crowd_")]
+    assert [name for name in COLUMNS if not name.startswith(("crowd_", "probability_"))] == [
+        name for name in names if not name.startswith("probability_")
+    ]
+    faces = Faces("a.jpg", 640, 480, (OWN_FACE,), expressions=OWN)
+    (row,) = faces.rows()
+    assert tuple(row) == faces.columns == names
+    assert (row["expression"], row["probability_very_x"], row["nose_x"]) == ("tired", 0.1, 256.0)
+    assert tuple(Faces("a.jpg", 640, 480, expressions=OWN).to_pandas().columns) == names
+
+
+def test_the_seven_without_a_crowd_keep_their_columns() -> None:
+    (row,) = Faces("a.jpg", 640, 480, (dataclasses.replace(FACE, crowd={}),)).rows()
+    assert tuple(row) == COLUMNS
+    assert (row["crowd_happy"], row["probability_happy"]) == (None, 0.93)
+
+
+def test_predictions_of_other_classes() -> None:
+    none = np.empty((2, 0), np.float32)
+    predictions = Predictions(np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], np.float32), none, none, OWN)
+    assert predictions.expressions == ["very_x", "calm"]
+    assert predictions.unclear.tolist() == [0.0, 0.0]
+    assert predictions.of_face(1) == {
+        "probabilities": {"calm": 0.5, "tired": 0.25, "very_x": 0.25},
+        "crowd": {},
+        "fer2013": {},
+    }

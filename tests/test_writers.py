@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
-from mien.result import COLUMNS, Face, Faces
+from mien.result import COLUMNS, Face, Faces, columns
 from mien.writers import TABLE_COLUMNS, TableWriter, format_of, held_interrupt, open_writer
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
@@ -294,3 +294,42 @@ def test_bars_are_as_long_as_the_share(share: float, bar: str, monkeypatch: pyte
     face.probabilities["happy"] = share
     _, line = table([Faces("a", 1, 1, (face,))], 80, monkeypatch)
     assert "".join(letter for letter in line if letter in "█▏▎▍▌▋▊▉") == bar
+
+
+OWN = ("not at all amused indeed", "快乐")
+OWN_FACES = Faces(
+    "own.jpg", 64, 48,
+    (Face((1.0, 2.0, 3.0, 4.0), None, None, dict(zip(OWN, (0.25, 0.75), strict=True)), {}, {}),), expressions=OWN,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("results", [[OWN_FACES, NOBODY, BROKEN], [NOBODY, OWN_FACES], [BROKEN], []])
+def test_tables_have_the_columns_of_other_classes(tmp_path: Path, ending: str, results: list[Faces]):
+    path = tmp_path / f"out.{ending}"
+    with open_writer(ending, path, [], columns=columns(OWN)) as writer:
+        for faces in results:
+            writer.write(faces)
+    if ending == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, found = list(reader), tuple(reader.fieldnames or ())
+    else:
+        table = pq.read_table(path)
+        rows, found = table.to_pylist(), tuple(table.column_names)
+    assert found == (*columns(OWN), "error")
+    assert [row["source"] for row in rows] == [faces.source for faces in results]
+    for row in rows:
+        if row["source"] == "own.jpg":
+            assert row["expression"] == "快乐"
+            assert float(row["probability_快乐"]) == 0.75
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_long_names_of_classes_keep_the_table_in_line(columns: int, monkeypatch: pytest.MonkeyPatch):
+    heading, line, nobody = table([OWN_FACES, Faces("b.jpg", 1, 1, expressions=OWN)], columns, monkeypatch)
+    assert all(cell_len(text) <= columns for text in (heading, line, nobody))
+    assert line.split()[:3] == ["own.jpg", "0", "快乐"]
+    assert line.split()[-5:] == ["at", "all", "…", "25%", "–"]  # no crowd was asked
+    assert cell_len(line) == cell_len(heading)
+    assert cell_len(line[: line.index("75%") + 3]) == cell_len(heading[: heading.index("%") + 1])

@@ -9,12 +9,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ConfigError, DatasetError, ImageError, MienError, ModelError
+from mien.errors import ConfigError, DatasetError, ImageError, MienError, ModelError, VideoError
 from mien.labels import CROWD, EXPRESSIONS
 
 if TYPE_CHECKING:
+    from mien.follow import FaceTracker, TrackedFace, VideoFrame
     from mien.recognize import Recognizer, predict
     from mien.result import Face, Faces, Predictions
+    from mien.video import read_video
 
 __version__ = "0.1.0"
 
@@ -24,22 +26,31 @@ __all__ = [
     "ConfigError",
     "DatasetError",
     "Face",
+    "FaceTracker",
     "Faces",
     "ImageError",
     "MienError",
     "ModelError",
     "Predictions",
     "Recognizer",
+    "TrackedFace",
+    "VideoError",
+    "VideoFrame",
     "predict",
+    "read_video",
 ]
 
 # Loaded when first used, so that `import mien` is quick.
 _LAZY = {
     "Face": "mien.result",
+    "FaceTracker": "mien.follow",
     "Faces": "mien.result",
     "Predictions": "mien.result",
     "Recognizer": "mien.recognize",
+    "TrackedFace": "mien.follow",
+    "VideoFrame": "mien.follow",
     "predict": "mien.recognize",
+    "read_video": "mien.video",
 }
 
 

@@ -26,8 +26,15 @@ app = App(
     result_action="return_value",
 )
 COMMANDS = {
+    "audit": "Finds what is wrong with a data set before anyone trains on it.",
+    "compare": "Holds models, or peers' predictions, against the same faces, side by side.",
+    "evaluate": "Measures a model on faces that people have judged, and writes a report.",
+    "explain": "Shows which parts of a face the answer rests on.",
     "predict": "Finds the faces in photographs and reads their expressions.",
+    "serve": "Opens a page that reads photographs, a camera and videos, with an API for other programs.",
     "train": "Trains a model on FER-2013 or on your own faces.",
+    "tune": "Searches for a better recipe.",
+    "video": "Follows the faces in a film and reads their expressions over time.",
 }
 # Loaded when called: a command costs the others nothing, and may need an extra that is not installed.
 for _name, _help in COMMANDS.items():

@@ -14,14 +14,16 @@ def complain(message: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[], None]]:
+def progress(
+    total: int | None, out: Path | None, format: str, unit: str = "pictures"
+) -> Iterator[Callable[[], None]]:
     """A bar with rate and time left on standard error, where it disturbs nothing; yields what moves it on."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     on_screen = out is None and sys.stdout.isatty()
     console = Console(stderr=True)
-    if total < 2 or not console.is_terminal or (on_screen and format != "table"):
+    if (total is not None and total < 2) or not console.is_terminal or (on_screen and format != "table"):
         yield lambda: None
         return
     columns = (
@@ -38,6 +40,6 @@ def progress(total: int, out: Path | None, format: str) -> Iterator[Callable[[],
             progress.advance(task)
             # Results come in bursts, so the rate is that of the whole run so far.
             done, elapsed = progress.tasks[0].completed, progress.tasks[0].elapsed
-            progress.update(task, rate=f"{done / elapsed:.1f} pictures/s" if elapsed else "")
+            progress.update(task, rate=f"{done / elapsed:.1f} {unit}/s" if elapsed else "")
 
         yield advance

@@ -1,8 +1,9 @@
-"""FER-2013 and the FER+ votes, in the three shapes in which people have them, as arrays in memory.
+"""FER-2013 and the FER+ votes, in the shapes in which people have them, or your own pictures: arrays in memory.
 
 The shapes are told apart by looking:
 
-- a folder with ``train/<expression>/*.jpg`` and ``test/<expression>/*.jpg`` (Kaggle's msambare/fer2013);
+- a folder with ``train/<class>/*`` and ``test/<class>/*``, or with ``<class>/*`` alone, which is all ``train``.
+  The classes are the folders' names, whatever they are; with FER-2013's seven this is Kaggle's msambare/fer2013;
 - the 2013 challenge's ``fer2013.csv`` (``emotion,pixels,Usage``), or the folder that holds it; the votes of
   ``fer2013new.csv`` are taken from the same folder when it is there;
 - one Parquet file with the columns ``usage, emotion, image, ferplus_votes``.
@@ -10,7 +11,9 @@ The shapes are told apart by looking:
 
 import csv
 import io
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -19,7 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.errors import ConfigError, DatasetError
+from mien.align import align_faces, whole_picture
+from mien.detect import CenterFace
+from mien.errors import ConfigError, DatasetError, ImageError
+from mien.image import read_image
+from mien.inputs import SUFFIXES
 from mien.labels import CROWD, EXPRESSIONS
 
 FERPLUS_COLUMNS = (
@@ -55,7 +62,8 @@ SPLITS = {
 SIDE = 48
 """Side of FER-2013's faces in pixels (Goodfellow et al. 2013)."""
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+_READERS = 4
+"""Pictures of a folder that are read at once: each is in memory at its full size meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,81 +72,164 @@ class Dataset:
 
     Attributes:
         images: uint8 (N, 48, 48), grey, 0 black to 255 white.
-        labels: int64 (N,), FER-2013's original label, an index into `mien.labels.EXPRESSIONS`.
+        labels: int64 (N,), an index into `classes`; of FER-2013 its original label.
         votes: uint8 (N, 10), how many of FER+'s annotators gave each answer of `mien.labels.CROWD`; None where
             the data has no votes.
+        classes: the words of the labels; `mien.labels.EXPRESSIONS` unless the data has others.
+        skipped: for each picture that was left out, one line that names it and says why.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     votes: NDArray[np.uint8] | None
+    classes: tuple[str, ...] = EXPRESSIONS
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Dataset":
         """The faces that a mask or an array of indices names, in its order."""
-        return Dataset(self.images[rows], self.labels[rows], None if self.votes is None else self.votes[rows])
+        votes = None if self.votes is None else self.votes[rows]
+        return Dataset(self.images[rows], self.labels[rows], votes, self.classes)
 
 
-def read_dataset(path: str | Path, split: str = "train") -> Dataset:
-    """Reads one split of FER-2013, with the FER+ votes where they are there.
+def read_dataset(path: str | Path, split: str = "train", *, find_faces: bool = False) -> Dataset:
+    """Reads one split of FER-2013, with the FER+ votes where they are there, or of your own pictures.
+
+    Pictures in folders may have any size and colour: they are made grey and 48×48, not distorted. Those that
+    cannot be read are left out, and named in the data set's `skipped`. Parquet and CSV files are FER-2013's, and
+    a damaged row in them is an error.
 
     Args:
-        path: a folder in Kaggle's layout, the challenge's CSV file (or the folder that holds it), or the
-            Parquet file.
-        split: ``train``, ``test``, ``PublicTest`` or ``PrivateTest``. Kaggle's folders know the first two.
+        path: a folder of folders (see this module's first lines), the challenge's CSV file (or the folder that
+            holds it), or the Parquet file.
+        split: ``train``, ``test``, ``PublicTest`` or ``PrivateTest``. Folders know the first two.
+        find_faces: the pictures in the folders are photographs, and not faces that are cut out: of each the
+            surest face is taken, framed as `mien predict` frames it.
 
     Raises:
-        DatasetError: the path is none of these, the split is empty, or a file in it is damaged.
-        ConfigError: there is no split of that name.
+        DatasetError: the path is none of these, the split is empty, a class has no picture to learn from, or a
+            table is damaged.
+        ConfigError: there is no split of that name, or faces are to be found in a table.
     """
     if split not in SPLITS:
         raise ConfigError(f"no split is called {split!r}: choose one of {', '.join(SPLITS)}")
-    data = _reader(Path(path))(split)
+    data = _reader(Path(path), find_faces)(split)
     if len(data) == 0:
-        raise DatasetError(f"{path}: the split {split!r} has no images")
+        why = f": none of its pictures can be used ({data.skipped[0]})" if data.skipped else ""
+        raise DatasetError(f"{path}: the split {split!r} has no images{why}")
     return data
 
 
-def _reader(path: Path) -> Callable[[str], Dataset]:
-    if path.suffix == ".parquet" and path.is_file():
-        return lambda split: _read_parquet(path, split)
-    if path.suffix == ".csv" and path.is_file():
-        return lambda split: _read_csv(path, split)
-    if (path / "fer2013.csv").is_file():
-        return lambda split: _read_csv(path / "fer2013.csv", split)
-    if (path / "train").is_dir() or (path / "test").is_dir():
-        return lambda split: _read_folders(path, split)
+def _reader(path: Path, find_faces: bool) -> Callable[[str], Dataset]:
+    table = path / "fer2013.csv" if path.is_dir() else path
+    if table.suffix in (".csv", ".parquet") and table.is_file():
+        if find_faces:
+            raise ConfigError(
+                f"{path}: holds faces that are cut out; faces are found in folders of photographs"
+            )
+        return lambda split: (_read_csv if table.suffix == ".csv" else _read_parquet)(table, split)
+    if path.is_dir() and (_has_splits(path) or len(_subfolders(path)) >= 2):
+        return lambda split: _read_folders(path, split, find_faces)
     found = "nothing: it does not exist" if not path.exists() else _contents(path)
     raise DatasetError(
-        f"{path}: looked for train/ and test/ folders, fer2013.csv, or a .parquet or .csv file; found {found}"
+        f"{path}: looked for train/ and test/ folders, two or more folders of classes, fer2013.csv, or a .parquet "
+        f"or .csv file; found {found}"
     )
 
 
 def _contents(path: Path) -> str:
     if path.is_file():
         return f"a {path.suffix or 'suffixless'} file"
-    names = sorted(entry.name for entry in path.iterdir())
+    names = sorted(entry.name for entry in _entries(path))
     return (
         ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") or "an empty folder"
     )
 
 
-def _read_folders(root: Path, split: str) -> Dataset:
-    folder = root / split
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, but for what is hidden."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be searched ({error.strerror})") from error
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return [entry.name for entry in _entries(folder) if entry.is_dir()]
+
+
+def _has_splits(root: Path) -> bool:
+    return (root / "train").is_dir() or (root / "test").is_dir()
+
+
+def _pictures(folder: Path) -> list[Path]:
+    # Reading a pipe that lies about would wait for ever; a link that leads nowhere is told of when read.
+    return [
+        file
+        for file in _entries(folder)
+        if file.suffix.lower() in SUFFIXES and (file.is_file() or not file.exists())
+    ]
+
+
+def _read_folders(root: Path, split: str, find_faces: bool) -> Dataset:
     if split not in ("train", "test"):
         raise DatasetError(f"{root}: folders have the splits train and test, not {split!r}")
-    missing = [name for name in EXPRESSIONS if not (folder / name).is_dir()]
-    if missing:
-        raise DatasetError(f"{folder}: no folder for {', '.join(missing)}; found {_contents(folder)}")
-    images, labels = [], []
-    for label, name in enumerate(EXPRESSIONS):
-        for file in sorted((folder / name).iterdir()):
-            if file.suffix.lower() in _SUFFIXES:
-                images.append(_face(file, str(file)))
-                labels.append(label)
-    return Dataset(_stack(images), np.array(labels, dtype=np.int64), votes=None)
+    folder = root / split if _has_splits(root) else root
+    if not folder.is_dir() or (folder == root and split == "test"):
+        raise DatasetError(f"{root}: no {split}/ folder; found {_contents(root)}")
+    classes = _class_names(root / "train" if (root / "train").is_dir() else folder)
+    if surplus := sorted(set(_subfolders(folder)) - set(classes)):
+        raise DatasetError(
+            f"{folder}: {', '.join(surplus)} is no class of {root / 'train'}, which has {', '.join(classes)}"
+        )
+    files = {name: _pictures(folder / name) if (folder / name).is_dir() else [] for name in classes}
+    empty = [name for name, pictures in files.items() if not pictures]
+    if split == "train" and empty:
+        raise DatasetError(
+            f"{folder / empty[0]}: no pictures of this class; looked for {' '.join(sorted(SUFFIXES))}, "
+            f"found {_contents(folder / empty[0])}"
+        )
+    detector = CenterFace() if find_faces else None
+    places = [file for pictures in files.values() for file in pictures]
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = list(pool.map(lambda file: _read_picture(file, detector), places))
+    labels = np.repeat(np.arange(len(classes)), [len(pictures) for pictures in files.values()])
+    usable = np.array([isinstance(picture, np.ndarray) for picture in read], dtype=np.bool_)
+    skipped = tuple(picture for picture in read if isinstance(picture, str))
+    lost = sorted(set(labels) - set(labels[usable]))
+    if split == "train" and usable.any() and lost:
+        reason = read[int(np.flatnonzero(labels == lost[0])[0])]
+        raise DatasetError(f"{folder / classes[lost[0]]}: none of its pictures can be used ({reason})")
+    images = [picture for picture in read if isinstance(picture, np.ndarray)]
+    return Dataset(_stack(images), labels[usable].astype(np.int64), None, classes, skipped)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = _subfolders(folder)
+    if len(names) < 2:
+        raise DatasetError(f"{folder}: looked for two or more folders of classes; found {_contents(folder)}")
+    if strange := [name for name in names if not name.isprintable()]:
+        raise DatasetError(
+            f"{folder}: {strange[0]!r} is no name for a class: rename the folder, letters only"
+        )
+    return EXPRESSIONS if set(names) == set(EXPRESSIONS) else tuple(names)
+
+
+def _read_picture(file: Path, detector: CenterFace | None) -> NDArray[np.uint8] | str:
+    """The face in a picture, grey (48, 48); or one line that says why there is none."""
+    try:
+        image = read_image(file)
+    except ImageError as error:
+        return str(error)
+    if detector is None:
+        return whole_picture(image, size=SIDE)
+    found = detector.detect(image)
+    if not len(found):
+        return f"{os.fsdecode(file)}: no face was found"
+    face: NDArray[np.uint8] = align_faces(image, found.boxes[:1], found.landmarks[:1], size=SIDE)[0]
+    return face
 
 
 def _read_parquet(path: Path, split: str) -> Dataset:
@@ -216,7 +307,7 @@ def _read_votes(path: Path, usages: list[str]) -> NDArray[np.uint8] | None:
     return np.array(rows, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
 
 
-def _face(file: Path | io.BytesIO, name: str) -> NDArray[np.uint8]:
+def _face(file: io.BytesIO, name: str) -> NDArray[np.uint8]:
     try:
         with Image.open(file) as image:
             face = np.asarray(image.convert("L"))
@@ -245,17 +336,19 @@ def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Da
     """Parts a training split in two: what to learn from, and a tenth on which to choose.
 
     The tenth is fixed by the pixels alone (CRC-32, modulo ten), so it does not depend on the order of files or on
-    a seed. Faces in the rest that are copies of a face in the tenth are left out of both, since FER-2013 holds
-    many: copies are faces whose pixels correlate above `alike`. Kaggle's folders hold JPEGs, whose pixels are not
-    quite those of the CSV and Parquet files: their tenth is another one.
+    a seed. Where the data is so small that a class has faces in one part only, one is moved: into the tenth that
+    with the least CRC-32, out of it that with the greatest; a single face is learnt from. Faces in the rest that
+    are copies of a face in the tenth are left out of both, since FER-2013 holds many: copies are faces whose
+    pixels correlate above `alike`. Kaggle's folders hold JPEGs, whose pixels are not quite those of the CSV and
+    Parquet files: their tenth is another one.
 
     Returns:
         The training part and the validation part.
 
     Raises:
-        DatasetError: one of them would be empty.
+        DatasetError: one of them would be empty, or without a class that the data has.
     """
-    held_out = np.array([crc32(image.tobytes()) % 10 == 0 for image in data.images])
+    held_out = _held_out(data)
     rest = np.flatnonzero(~held_out)
     fresh = rest[~has_twin(data.images[rest], data.images[held_out], alike)]
     if len(fresh) == 0 or not held_out.any():
@@ -263,7 +356,27 @@ def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Da
             f"{len(data)} faces leave {len(fresh)} to learn from and {held_out.sum()} to choose on: "
             "too few, or copies of one another"
         )
+    if lost := sorted(set(data.labels) - set(data.labels[fresh])):
+        name, count = data.classes[lost[0]], (data.labels == lost[0]).sum()
+        raise DatasetError(
+            f"{name}: none of its {count} faces is left to learn from, as they are copies of faces to choose on: "
+            "add other faces"
+        )
     return data.take(fresh), data.take(held_out)
+
+
+def _held_out(data: Dataset) -> NDArray[np.bool_]:
+    """Which faces are in the tenth: (N,)."""
+    checksums = np.array([crc32(image.tobytes()) for image in data.images], dtype=np.int64)
+    held_out: NDArray[np.bool_] = checksums % 10 == 0
+    for label in np.unique(data.labels):
+        rows = np.flatnonzero(data.labels == label)
+        rows = rows[np.argsort(checksums[rows], kind="stable")]
+        if held_out[rows].all():
+            held_out[rows[-1]] = False
+        elif not held_out[rows].any() and len(rows) > 1:
+            held_out[rows[0]] = True
+    return held_out
 
 
 def has_twin(images: NDArray[np.uint8], others: NDArray[np.uint8], alike: float = 0.95) -> NDArray[np.bool_]:

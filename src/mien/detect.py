@@ -29,13 +29,17 @@ DETECTORS: tuple[str, ...] = ("centerface", "none")
 _STRIDE = 32
 _CELL = 4
 # Two boxes of which the overlap is at least this share of their union are one face (as in CenterFace's code).
-_OVERLAP = 0.3
+OVERLAP = 0.3
 _SIZES = (32, 4096)
 # A small picture is enlarged four times at most: more finds no more faces and costs as much as a large one.
 _ENLARGE = 4
 # A face that fills a picture is larger, at the usual size, than those the network learnt. So where nothing is
 # found, the picture is looked at again at this long side, which takes little time.
 _SECOND_LOOK = 128
+# A known face is looked for in a square of so many times its longer side, which is scaled to so many pixels: the
+# face may go half its own way between two pictures, and fills half the square, as the network likes it.
+_NEAR_REACH = 2.0
+_NEAR_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,10 @@ class Detector(Protocol):
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Finds the faces in an RGB picture, uint8 (height, width, 3)."""
+        ...
+
+    def detect_near(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Detections]:
+        """Finds known faces again, each near the place (n, 4) where it is thought to be: for each, one or none."""
         ...
 
 
@@ -109,19 +117,113 @@ class CenterFace:
             found = self._search(image, _SECOND_LOOK)
         return found
 
+    def detect_near(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Detections]:
+        """Finds known faces again, each near the place where it is thought to be: a tenth of the work of `detect`.
+
+        Args:
+            image: uint8 (height, width, 3), RGB.
+            boxes: (n, 4), `x1, y1, x2, y2` in pixels: where the faces are thought to be.
+
+        Returns:
+            For each box one face, whose centre lies in it, or none. A face that reaches beyond the part of the
+            picture that was searched counts as not found.
+        """
+        height, width = image.shape[:2]
+        parts = [_around(box, width, height) for box in boxes]
+        searched = [part for part in parts if part is not None]
+        if not searched:
+            return [_NOTHING for _ in boxes]
+        batch = np.zeros((len(searched), 3, _NEAR_SIDE, _NEAR_SIDE), np.float32)
+        sizes = []
+        for place, (left, top, right, bottom) in zip(batch, searched, strict=True):
+            region = image[top:bottom, left:right]
+            prepared, size = _prepare(region, min(_NEAR_SIDE, _ENLARGE * max(region.shape[:2])))
+            place[:, : prepared.shape[2], : prepared.shape[3]] = prepared[0]
+            sizes.append(size)
+        outputs = iter(zip(zip(*self._run(batch), strict=True), sizes, strict=True))
+        results = []
+        for part, box in zip(parts, boxes, strict=True):
+            if part is None:
+                results.append(_NOTHING)
+                continue
+            maps, size = next(outputs)
+            found = self._read_maps(maps, size, (part[2] - part[0], part[3] - part[1]))
+            results.append(_nearest(found, part, box, (width, height)))
+        return results
+
     def _search(self, image: NDArray[np.uint8], side: int) -> Detections:
         """Finds the faces in a picture scaled to a long side of `side` pixels."""
         height, width = image.shape[:2]
-        batch, (across, down) = _prepare(image, side)
-        outputs = self._session.run(["heatmap", "scale", "offset", "landmarks"], {"image": batch})
-        boxes, scores, landmarks = _decode(*(output[0] for output in outputs), threshold=self.threshold)
+        batch, size = _prepare(image, side)
+        return self._read_maps(tuple(output[0] for output in self._run(batch)), size, (width, height))
 
+    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The network's four maps of each picture of a batch."""
+        outputs: list[NDArray[np.float32]] = self._session.run(
+            ["heatmap", "scale", "offset", "landmarks"], {"image": batch}
+        )
+        return outputs
+
+    def _read_maps(
+        self, maps: tuple[NDArray[np.float32], ...], size: tuple[int, int], picture: tuple[int, int]
+    ) -> Detections:
+        """The faces that the maps of one picture tell of.
+
+        Args:
+            maps: heatmap, scale, offset and landmarks, as `_decode` takes them.
+            size: width and height of the part of the network's input that the picture fills.
+            picture: width and height of the picture, in whose pixels the faces are told.
+        """
+        boxes, scores, landmarks = _decode(*maps, threshold=self.threshold)
+        (across, down), (width, height) = size, picture
         factor = np.array([width / across, height / down], np.float32)
         boxes = (boxes.reshape(-1, 2, 2) * factor).clip(0, [width, height]).reshape(-1, 4).astype(np.float32)
         landmarks = landmarks * factor
-        keep = nms(boxes, scores, _OVERLAP)
+        keep = nms(boxes, scores, OVERLAP)
         keep = keep[(boxes[keep, 2:] > boxes[keep, :2]).all(axis=1)]
         return Detections(boxes[keep], scores[keep], landmarks[keep])
+
+
+_NOTHING = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
+
+
+def _around(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int] | None:
+    """The part of a picture in which a known face is looked for; None when it lies outside the picture."""
+    centre, side = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * _NEAR_REACH
+    left, top = np.maximum(np.floor(centre - side / 2), 0)
+    right, bottom = np.minimum(np.ceil(centre + side / 2), [width, height])
+    if right - left < 1 or bottom - top < 1:
+        return None
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _nearest(
+    found: Detections,
+    part: tuple[int, int, int, int],
+    box: NDArray[np.float32],
+    picture: tuple[int, int],
+) -> Detections:
+    """Of the faces in a part of a picture, the one nearest to where it was thought to be; or none.
+
+    Args:
+        found: the faces, in pixels of the part.
+        part: `x1, y1, x2, y2` of the part in the picture.
+        box: (4,), where the face is thought to be.
+        picture: width and height.
+    """
+    corner = np.array(part[:2], np.float32)
+    boxes = found.boxes + np.tile(corner, 2)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    near = (centres >= box[:2]) & (centres <= box[2:])
+    # Cut off by the part's border, and not by the picture's: where the face ends is not known.
+    cut_off = (boxes[:, :2] <= corner) & (corner > 0)
+    cut_off |= (boxes[:, 2:] >= part[2:]) & (np.array(part[2:]) < picture)
+    candidates = np.flatnonzero((near & ~cut_off).all(axis=1))
+    if not len(candidates):
+        return _NOTHING
+    distances = np.square(centres[candidates] - (box[:2] + box[2:]) / 2).sum(axis=1)
+    best = candidates[[distances.argmin()]]
+    return Detections(boxes[best], found.scores[best], found.landmarks[best] + corner)
 
 
 def create_detector(name: str, *, size: int = 640, threads: int | None = None) -> Detector | None:

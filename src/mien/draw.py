@@ -1,19 +1,20 @@
-"""Draws faces on a picture: a box, a label, and where there is room the seven probabilities as bars.
+"""Draws faces on a picture: a box, a label, and where there is room the probabilities as bars.
 
 Sizes follow the picture and the face, so that the drawing reads the same on a thumbnail and on a poster.
 Labels and bars never cover a face, a label or other bars; where no room is left for a label, the box's
 colour alone tells the expression.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import cycle
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.labels import EXPRESSIONS
 from mien.result import Face, percent
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -30,6 +31,17 @@ COLOURS: Final[dict[str, Colour]] = {
 }
 """A colour (RGB) for each expression, safe for the colour-blind (Okabe and Ito 2008; neutral is grey)."""
 
+_OTHERS: Final[tuple[Colour, ...]] = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+)
+"""All of Okabe's and Ito's colours but black: more than seven the colour-blind cannot tell apart for sure."""
+
 UNCLEAR: Final[Colour] = (120, 120, 120)
 """The colour (RGB) of a face of which more than half of people would say that they cannot tell."""
 
@@ -38,6 +50,8 @@ _LIGHT: Final[Colour] = (255, 255, 255)
 _MUTED: Final[Colour] = (195, 195, 195)
 _TRACK: Final[Colour] = (90, 90, 90)
 _SMALLEST_TEXT: Final = 9  # pixels; smaller letters cannot be read
+_MOST_BARS: Final = 8  # of a model with more classes, so many of the most probable are shown
+_LONGEST_NAME: Final = 16  # letters; of a longer name the beginning is shown
 _BAR_LENGTH: Final = 3.2  # all of these in heights of the text
 _ROW: Final = 1.25
 _PADDING: Final = 0.3
@@ -73,11 +87,32 @@ def draw_faces(image: NDArray[np.uint8] | Image.Image, faces: Iterable[Face]) ->
     return canvas
 
 
+@lru_cache(maxsize=32)
+def colours_of(expressions: tuple[str, ...]) -> dict[str, Colour]:
+    """A colour (RGB) for each of a model's expressions.
+
+    Mien's seven have theirs; classes of your own take those of Okabe and Ito that are left, in turn.
+    """
+    known = {COLOURS[name] for name in expressions if name in COLOURS}
+    spare = cycle([colour for colour in _OTHERS if colour not in known] or _OTHERS)
+    return {name: COLOURS.get(name) or next(spare) for name in expressions}
+
+
+def _short(name: str) -> str:
+    """A class's name as it is drawn: not too long, and without accents, which Pillow's own font lacks."""
+    name = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
+    )
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
 def _caption(face: Face) -> tuple[str, str, Colour]:
     """The label, a shorter one for small faces, and the colour."""
     if face.unclear > 0.5:
         return f"unclear {percent(face.unclear)}", "unclear", UNCLEAR
-    return f"{face.expression} {percent(face.probability)}", face.expression, COLOURS[face.expression]
+    name = _short(face.expression)
+    colour = colours_of(tuple(face.probabilities))[face.expression]
+    return f"{name} {percent(face.probability)}", name, colour
 
 
 def _draw_box(canvas: Image.Image, box: _Box, colour: Colour) -> None:
@@ -113,14 +148,16 @@ def _draw_label(canvas: Image.Image, face: Face, box: _Box, taken: NDArray[np.in
 
 
 def _draw_bars(canvas: Image.Image, face: Face, box: _Box, taken: NDArray[np.int64]) -> _Box | None:
-    """Draws the seven probabilities beside the face where there is room; returns the place they took."""
+    """Draws the probabilities beside the face where there is room; returns the place they took."""
+    colours = colours_of(tuple(face.probabilities))
+    shown = sorted(face.probabilities, key=lambda name: -face.probabilities[name])[:_MOST_BARS]
     for label_size in _text_sizes(canvas.size, box):
         size = max(_SMALLEST_TEXT, round(0.8 * label_size))
         pad = max(2, round(2 * _PADDING * size))
-        names = max(_width(name, size) for name in EXPRESSIONS)
+        names = max(_width(_short(name), size) for name in face.probabilities)
         bar = round(_BAR_LENGTH * size)
         row = round(_ROW * size)
-        width, height = names + bar + 3 * pad, len(EXPRESSIONS) * row + 2 * pad
+        width, height = names + bar + 3 * pad, len(shown) * row + 2 * pad
         for panel in _places_of_bars(box, width, height, canvas.size):
             if _free(panel, taken):
                 _shade(canvas, panel)
@@ -128,13 +165,16 @@ def _draw_bars(canvas: Image.Image, face: Face, box: _Box, taken: NDArray[np.int
                 x, y = panel[0] + pad, panel[1] + pad
                 start = x + names + pad
                 for name, probability in face.probabilities.items():
+                    if name not in shown:
+                        continue
                     ink = _LIGHT if name == face.expression else _MUTED
-                    draw.text((x + names, y + row / 2), name, fill=ink, font=_font(size), anchor="rm")
+                    middle = (x + names, y + row / 2)
+                    draw.text(middle, _short(name), fill=ink, font=_font(size), anchor="rm")
                     top, bottom = y + round(0.2 * row), y + round(0.8 * row)
                     draw.rectangle((start, top, start + bar - 1, bottom), fill=_TRACK)
                     length = round(bar * probability)
                     if length > 0:
-                        draw.rectangle((start, top, start + length - 1, bottom), fill=COLOURS[name])
+                        draw.rectangle((start, top, start + length - 1, bottom), fill=colours[name])
                     y += row
                 return panel
     return None

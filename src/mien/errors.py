@@ -2,6 +2,7 @@
 
     MienError
     ├── ImageError     a picture cannot be read
+    ├── VideoError     a film cannot be read, or only in part
     ├── ModelError     a model file is missing, damaged, or not what it claims to be
     ├── DatasetError   a data set is not laid out as expected
     └── ConfigError    an option, a recipe or an argument has an impossible value
@@ -16,6 +17,10 @@ class MienError(Exception):
 
 class ImageError(MienError):
     """A picture cannot be read: missing, not a picture, damaged, or too large."""
+
+
+class VideoError(MienError):
+    """A film cannot be read, or breaks off: missing, no film, damaged, cut short, or too large."""
 
 
 class ModelError(MienError):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from mien.align import align_faces, crop_sides, whole_picture
 from mien.classify import Classifier
-from mien.detect import Detections, create_detector
+from mien.detect import Detections, Detector, create_detector
 from mien.errors import ConfigError, ImageError
 from mien.image import DEFAULT_MAX_PIXELS, ImageSource, describe, read_image
-from mien.labels import CROWD, EXPRESSIONS
+from mien.prior import Prior
 from mien.result import Face, Faces, Predictions
 
 
@@ -38,6 +38,7 @@ class Recognizer:
         detector_size: int = 640,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         threads: int | None = None,
+        prior: Prior | None = None,
     ) -> None:
         """Loads the models.
 
@@ -47,23 +48,40 @@ class Recognizer:
             detector_size: long side in pixels at which a picture is searched; larger finds smaller faces.
             max_pixels: pictures with more pixels are refused before they are decoded.
             threads: CPU threads to use; None leaves it to ONNX Runtime.
+            prior: how often each expression is to be expected in your pictures: a number for each, or ``even``.
+                The `probabilities` are moved there (see `mien.prior`); None leaves them as the model was made.
 
         Raises:
             ModelError: there is no such model, or it is damaged.
-            ConfigError: there is no such detector, or a number is out of range.
+            ConfigError: there is no such detector, a number is out of range, or the prior lacks an expression.
         """
         if max_pixels < 1:
             raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
         if threads is not None and not 1 <= threads <= 1024:
             raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
         self._detector = create_detector(detector, size=detector_size, threads=threads)
-        self._classifier = Classifier(model, threads=threads)
+        self._classifier = Classifier(model, threads=threads, prior=prior)
         self._max_pixels = max_pixels
 
     @property
     def model(self) -> str:
         """The name of the expression model, as its file states it."""
         return self._classifier.name
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The words of the answer: the model's classes, in its order."""
+        return self._classifier.expressions
+
+    @property
+    def detector(self) -> Detector | None:
+        """What finds the faces; None when pictures are face crops already."""
+        return self._detector
+
+    @property
+    def classifier(self) -> Classifier:
+        """What reads the expressions of faces that are cut out."""
+        return self._classifier
 
     def predict(self, image: ImageSource) -> Faces:
         """Reads one picture.
@@ -122,7 +140,7 @@ class Recognizer:
             batch_size: faces that go through the network at once.
 
         Returns:
-            Three readings of each face, float32, in the order given.
+            The readings of each face, float32, in the order given.
 
         Raises:
             ImageError: the array has another shape or type.
@@ -186,7 +204,9 @@ class Recognizer:
             faces = tuple(_face(picture, row - first, readings, row) for row in rows)
             width, height = picture.width_height
             error = None if picture.error is None else str(picture.error)
-            results.append(Faces(picture.source, width, height, faces, error, picture.origin))
+            results.append(
+                Faces(picture.source, width, height, faces, error, picture.origin, self.expressions)
+            )
             first = rows.stop
         return results
 
@@ -233,9 +253,7 @@ def _face(picture: _Found, index: int, readings: Predictions, row: int) -> Face:
         else _floats(found.boxes[index]),
         landmarks=None if found is None else tuple(_floats(point) for point in found.landmarks[index]),
         detection_score=None if found is None else float(found.scores[index]),
-        probabilities=dict(zip(EXPRESSIONS, _floats(readings.probabilities[row]), strict=True)),
-        crowd=dict(zip(CROWD, _floats(readings.crowd[row]), strict=True)),
-        fer2013=dict(zip(EXPRESSIONS, _floats(readings.fer2013[row]), strict=True)),
+        **readings.of_face(row),
     )
 
 

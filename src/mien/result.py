@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 
 _LANDMARKS: Final = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
-COLUMNS: Final = (
-    *("source", "width", "height", "face", "x1", "y1", "x2", "y2", "detection_score"),
-    *("expression", "probability", "unclear"),
-    *(f"probability_{name}" for name in EXPRESSIONS),
-    *(f"crowd_{name}" for name in CROWD),
-    *(f"{name}_{axis}" for name in _LANDMARKS for axis in "xy"),
-)
-"""The columns of Faces.rows(), and so of CSV, Parquet and pandas tables, in their order."""
+
+def columns(expressions: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of Faces.rows(), and so of CSV, Parquet and pandas tables, in their order.
+
+    Args:
+        expressions: the words of the model that reads. What a crowd would say is known of mien's seven only.
+    """
+    return (
+        *("source", "width", "height", "face", "x1", "y1", "x2", "y2", "detection_score"),
+        *("expression", "probability", "unclear"),
+        *(f"probability_{name}" for name in expressions),
+        *(f"crowd_{name}" for name in CROWD if expressions == EXPRESSIONS),
+        *(f"{name}_{axis}" for name in _LANDMARKS for axis in "xy"),
+    )
+
+
+COLUMNS: Final = columns(EXPRESSIONS)
+"""The columns for the models of mien's seven expressions."""
 
 
 def percent(share: float) -> str:
@@ -44,9 +54,12 @@ class Face:
         landmarks: five (x, y): left eye, right eye, nose, left and right corner of the mouth, as the viewer
             sees them; None when no detector ran.
         detection_score: the detector's confidence in [0, 1]; None when no detector ran.
-        probabilities: the seven expressions (mien.labels.EXPRESSIONS, in order); their sum is 1.
-        crowd: the shares of ten people's answers (mien.labels.CROWD, in order); their sum is 1.
-        fer2013: the seven expressions as FER-2013's original labels would have it; their sum is 1.
+        probabilities: the seven expressions (mien.labels.EXPRESSIONS, in order), or the classes of a model that
+            was trained on others; their sum is 1.
+        crowd: the shares of ten people's answers (mien.labels.CROWD, in order); their sum is 1. Empty where the
+            model has classes of its own.
+        fer2013: the seven expressions as FER-2013's original labels would have it; their sum is 1. Empty as
+            `crowd`.
     """
 
     box: tuple[float, float, float, float]
@@ -58,7 +71,7 @@ class Face:
 
     @property
     def expression(self) -> str:
-        """The most probable of the seven expressions."""
+        """The most probable of the expressions."""
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
@@ -68,8 +81,8 @@ class Face:
 
     @property
     def unclear(self) -> float:
-        """The share of people who would say that they cannot tell, or that this is no face."""
-        return self.crowd["unknown"] + self.crowd["not_a_face"]
+        """The share of people who would say that they cannot tell, or that this is no face; 0 without `crowd`."""
+        return self.crowd["unknown"] + self.crowd["not_a_face"] if self.crowd else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The face as in the JSON record: pixels rounded to 1 decimal, scores and shares to 4."""
@@ -101,6 +114,7 @@ class Faces(Sequence[Face]):
         height: of the upright picture, in pixels; None when it could not be read.
         faces: in the order in which they were found.
         error: why the picture could not be read, or None.
+        expressions: the words of the model that read it.
     """
 
     source: str
@@ -110,6 +124,12 @@ class Faces(Sequence[Face]):
     error: str | None = None
     # What the picture was read from, for draw(): never decoded pixels, so that thousands of Faces stay small.
     _origin: "ImageSource | None" = field(default=None, compare=False)
+    expressions: tuple[str, ...] = EXPRESSIONS
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of rows(), in their order."""
+        return columns(self.expressions)
 
     @overload
     def __getitem__(self, index: int) -> Face: ...
@@ -135,26 +155,28 @@ class Faces(Sequence[Face]):
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat dict a face, with the keys COLUMNS and the values of the JSON record, rounded as there.
+        """One flat dict a face, with the keys columns(expressions) and the values of the JSON record, rounded.
 
         `face` counts from 0. A picture without a face, or with an error, has no rows.
         """
         rows = []
+        names = columns(self.expressions)
+        crowd = [name.removeprefix("crowd_") for name in names if name.startswith("crowd_")]
         for number, face in enumerate(self.faces):
             record = face.to_dict()
             places = record["landmarks"] or [[None, None]] * len(_LANDMARKS)
             values = (
                 *(self.source, self.width, self.height, number, *record["box"], record["detection_score"]),
                 *(record["expression"], record["probability"], record["unclear"]),
-                *(record["probabilities"][name] for name in EXPRESSIONS),
-                *(record["crowd"][name] for name in CROWD),
+                *(record["probabilities"][name] for name in self.expressions),
+                *(record["crowd"].get(name) for name in crowd),
                 *(value for place in places for value in place),
             )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+            rows.append(dict(zip(names, values, strict=True)))
         return rows
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A table of rows(): one row a face, the columns COLUMNS even when there is no face.
+        """A table of rows(): one row a face, all the columns even when there is no face.
 
         Raises:
             ConfigError: pandas is not installed.
@@ -163,7 +185,7 @@ class Faces(Sequence[Face]):
             import pandas as pd
         except ImportError as error:
             raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
-        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pd.DataFrame(self.rows(), columns=list(self.columns))
 
     def draw(self) -> "Image.Image":
         """The upright picture in RGB with the faces drawn on it. Reads the picture again, from its path or bytes.
@@ -195,15 +217,19 @@ class Faces(Sequence[Face]):
 class Predictions:
     """Three readings of N faces, float32, each row a distribution.
 
+    A model that was trained on other classes than mien's seven gives one reading; the other two have no columns.
+
     Attributes:
-        probabilities: (N, 7), the columns mien.labels.EXPRESSIONS.
-        crowd: (N, 10), the columns mien.labels.CROWD.
-        fer2013: (N, 7), the columns mien.labels.EXPRESSIONS.
+        probabilities: (N, K), the columns `classes`; K = 7 for the models of mien.
+        crowd: (N, 10), the columns mien.labels.CROWD; or (N, 0).
+        fer2013: (N, 7), the columns mien.labels.EXPRESSIONS; or (N, 0).
+        classes: the words of `probabilities`.
     """
 
     probabilities: NDArray[np.float32]
     crowd: NDArray[np.float32]
     fer2013: NDArray[np.float32]
+    classes: tuple[str, ...] = EXPRESSIONS
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -211,4 +237,25 @@ class Predictions:
     @property
     def expressions(self) -> list[str]:
         """The most probable expression of each face."""
-        return [EXPRESSIONS[index] for index in self.probabilities.argmax(axis=1)]
+        return [self.classes[index] for index in self.probabilities.argmax(axis=1)]
+
+    @property
+    def unclear(self) -> NDArray[np.float32]:
+        """The share of people who could not tell, or would say that this is no face: (N,); 0 without `crowd`."""
+        unsaid = [CROWD.index("unknown"), CROWD.index("not_a_face")]
+        if not self.crowd.shape[1]:
+            return np.zeros(len(self), np.float32)
+        shares: NDArray[np.float32] = self.crowd[:, unsaid].sum(axis=1)
+        return shares
+
+    def of_face(self, row: int) -> dict[str, dict[str, float]]:
+        """The readings of one face by name, each with its words: what Face is made with."""
+        words = {"probabilities": self.classes, "crowd": CROWD, "fer2013": EXPRESSIONS}
+        return {
+            name: dict(zip(words[name], values.tolist(), strict=True)) if len(values) else {}
+            for name, values in (
+                ("probabilities", self.probabilities[row]),
+                ("crowd", self.crowd[row]),
+                ("fer2013", self.fer2013[row]),
+            )
+        }

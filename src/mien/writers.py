@@ -19,7 +19,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from mien.draw import COLOURS
+from mien.draw import colours_of
 from mien.errors import ConfigError
 from mien.result import COLUMNS, Face, Faces, percent
 
@@ -56,13 +56,16 @@ def format_of(out: Path | None, given: Format | None) -> Format:
 
 
 @contextmanager
-def open_writer(format: Format, out: Path | None, names: list[str]) -> Iterator[Writer]:
+def open_writer(
+    format: Format, out: Path | None, names: list[str], *, columns: tuple[str, ...] = COLUMNS
+) -> Iterator[Writer]:
     """Opens the output, and ends it so that it is whole, whatever happens in between.
 
     Args:
         format: how to write.
         out: the file to write; None for standard output.
         names: the names of all pictures to come, for the width of the table's first column.
+        columns: those of CSV and Parquet, but for ``error``, which comes last: mien.result.columns(expressions).
 
     Raises:
         ConfigError: the file cannot be written.
@@ -71,7 +74,7 @@ def open_writer(format: Format, out: Path | None, names: list[str]) -> Iterator[
         raise ConfigError('--format parquet needs pyarrow: pip install "mien[parquet]"')
     try:
         with _open_stream(format, out) as stream:
-            writer = _create_writer(format, stream, names)
+            writer = _create_writer(format, stream, names, (*columns, "error"))
             try:
                 yield writer
             finally:
@@ -121,7 +124,7 @@ def _open_stream(format: Format, out: Path | None) -> AbstractContextManager[IO[
     return nullcontext(sys.stdout)
 
 
-def _create_writer(format: Format, stream: IO[str], names: list[str]) -> Writer:
+def _create_writer(format: Format, stream: IO[str], names: list[str], columns: tuple[str, ...]) -> Writer:
     match format:
         case "table":
             return TableWriter(stream, names)
@@ -130,9 +133,9 @@ def _create_writer(format: Format, stream: IO[str], names: list[str]) -> Writer:
         case "jsonl":
             return JsonLinesWriter(stream)
         case "csv":
-            return CsvWriter(stream)
+            return CsvWriter(stream, columns)
         case "parquet":
-            return ParquetWriter(Path(stream.name))
+            return ParquetWriter(Path(stream.name), columns)
 
 
 class TableWriter:
@@ -142,15 +145,12 @@ class TableWriter:
         self._stream = stream
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._bar_width = 20 if self._console.width >= 100 else 10
-        longest = max((cell_len(name) for name in names), default=7)
-        self._name_width = max(7, min(longest, 40, self._console.width - self._bar_width - 48))
-        self._started = False
+        self._longest = max((cell_len(name) for name in names), default=7)
+        self._name_width = self._word_width = 0  # known when the first picture tells the model's expressions
 
     def write(self, faces: Faces) -> None:
-        if not self._started:
-            self._started = True
-            heading = f"{'picture':{self._name_width}}  face  expression {'':{self._bar_width - 2}}   %"
-            self._print(Text(f"{heading}  then            unclear", style="bold"))
+        if not self._name_width:
+            self._begin(faces.expressions)
         name = _shorten(faces.source, self._name_width)
         if faces.error is not None:
             self._print(Text(f"{name}     –  could not be read", style="dim"))
@@ -163,6 +163,14 @@ class TableWriter:
     def close(self) -> None:
         pass
 
+    def _begin(self, expressions: tuple[str, ...]) -> None:
+        self._word_width = min(max(8, *map(cell_len, expressions)), 12)
+        room = self._console.width - self._bar_width - 2 * self._word_width - 32
+        self._name_width = max(7, min(self._longest, 40, room))
+        widths = self._word_width + 1 + self._bar_width, self._word_width + 5
+        heading = f"{'picture':{self._name_width}}  face  {'expression':{widths[0]}}  {'%':>4}"
+        self._print(Text(f"{heading}  {'then':{widths[1]}}  {'unclear':>8}", style="bold"))
+
     def _print(self, line: Text) -> None:
         # The console would itself write past a progress bar, and end the process where nobody reads any more.
         with self._console.capture() as printed:
@@ -173,13 +181,15 @@ class TableWriter:
     def _row(self, name: str, number: int, face: Face) -> Text:
         ranked = sorted(face.probabilities.items(), key=lambda item: -item[1])
         (expression, probability), (second, share) = ranked[:2]
-        red, green, blue = COLOURS[expression]
+        red, green, blue = colours_of(tuple(face.probabilities))[expression]
+        first, then = (_cut(word, self._word_width) for word in (expression, second))
+        unclear = percent(face.unclear) if face.crowd else "–"
         return Text.assemble(
-            f"{name}  {number:4d}  {expression:8s} ",
+            f"{name}  {number:4d}  {first} ",
             (_bar(probability, self._bar_width), f"rgb({red},{green},{blue})"),
             (f"  {percent(probability):>4}", "bold"),
-            f"  {second:8s} {percent(share):>4}",
-            (f"  {percent(face.unclear):>8}", "yellow" if face.unclear >= 0.3 else "dim"),
+            f"  {then} {percent(share):>4}",
+            (f"  {unclear:>8}", "yellow" if face.unclear >= 0.3 else "dim"),
         )
 
 
@@ -217,9 +227,9 @@ class JsonLinesWriter:
 class CsvWriter:
     """One row a face, and one with only the picture's own columns where there is no face."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], columns: tuple[str, ...]) -> None:
         self._stream = stream
-        self._writer = csv.DictWriter(stream, fieldnames=TABLE_COLUMNS)
+        self._writer = csv.DictWriter(stream, fieldnames=columns)
         self._writer.writeheader()
 
     def write(self, faces: Faces) -> None:
@@ -235,7 +245,7 @@ class ParquetWriter:
 
     _ROWS = 5_000
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -244,7 +254,7 @@ class ParquetWriter:
         self._schema = pa.schema(
             [
                 (name, pa.string() if name in text else pa.int64() if name in whole else pa.float64())
-                for name in TABLE_COLUMNS
+                for name in columns
             ]
         )
         self._table: Callable[..., Any] = pa.Table.from_pylist
@@ -288,6 +298,11 @@ def _bar(share: float, width: int) -> str:
     eighths = round(share * width * 8)
     bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
     return bar.ljust(width)
+
+
+def _cut(word: str, width: int) -> str:
+    """The word in exactly `width` cells; of a long one the beginning."""
+    return set_cell_size(word, width) if cell_len(word) <= width else set_cell_size(word, width - 1) + "…"
 
 
 def _shorten(name: str, width: int) -> str:

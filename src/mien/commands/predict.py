@@ -11,8 +11,9 @@ from cyclopts import Parameter
 from mien.console import complain, progress
 from mien.errors import ConfigError, ImageError
 from mien.inputs import MAX_STDIN, STDIN, Picture, find_pictures, same
+from mien.prior import read_prior
 from mien.recognize import Recognizer
-from mien.result import Faces
+from mien.result import Faces, columns
 from mien.writers import format_of, held_interrupt, open_writer
 
 
@@ -27,6 +28,7 @@ def predict(
     annotate: Path | None = None,
     max_pixels: int = 100_000_000,
     threads: int | None = None,
+    prior: str | None = None,
 ) -> int:
     """Finds the faces in photographs and reads their expressions.
 
@@ -50,6 +52,9 @@ def predict(
         Pictures with more pixels are refused before they are decoded.
     threads
         CPU threads to use; by default all.
+    prior
+        How often each expression is to be expected in your pictures: even, or a TOML or JSON file with a number
+        for each. By default as among the pictures the model was made with.
     """
     for name in inputs:
         if name.startswith("-") and name != STDIN:
@@ -65,7 +70,12 @@ def predict(
     if out is not None and any(same(out, picture.path) for picture in pictures):
         raise ConfigError(f"--out {out}: is one of the pictures, name another file")
     recognizer = Recognizer(
-        model, detector=detector, detector_size=detector_size, max_pixels=max_pixels, threads=threads
+        model,
+        detector=detector,
+        detector_size=detector_size,
+        max_pixels=max_pixels,
+        threads=threads,
+        prior="even" if prior == "even" else read_prior(Path(prior)) if prior is not None else None,
     )
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
@@ -74,7 +84,10 @@ def predict(
     # Small batches: results should come as they are made, and larger ones would save little.
     results = recognizer.predict_many(sources, batch_size=8)
     failed = 0
-    with progress(len(pictures), out, format) as advance, open_writer(format, out, names) as writer:
+    with (
+        progress(len(pictures), out, format) as advance,
+        open_writer(format, out, names, columns=columns(recognizer.expressions)) as writer,
+    ):
         for picture, faces in zip(pictures, results, strict=True):
             if picture.path == STDIN:
                 error = faces.error and faces.error.replace("<bytes>", "<stdin>", 1)

@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def export_onnx(
     *,
     name: str,
     trust: Trust,
+    leanings: Sequence[float],
     classes: tuple[str, ...] = EXPRESSIONS,
     weight_bits: int = 16,
 ) -> None:
@@ -95,6 +97,7 @@ def export_onnx(
         path: where the file goes; written atomically.
         name: the model's name, stored in the file.
         trust: how far small faces are believed, stored in the file.
+        leanings: (K,), the class shares that the answers lean by (`mien.prior.leanings`), stored in the file.
         classes: what the columns of its answer stand for.
         weight_bits: 16 for floats, 8 for integers with a scale for each output channel.
 
@@ -119,7 +122,7 @@ def export_onnx(
     model = program.model_proto
     _strip(model)
     _shrink_weights(model, weight_bits)
-    onnx.helper.set_model_props(model, _metadata(readings, name, trust, classes))
+    onnx.helper.set_model_props(model, _metadata(readings, name, trust, leanings, classes))
     onnx.checker.check_model(model)
     part = path.with_suffix(".part")
     part.write_bytes(seal(model.SerializeToString(deterministic=True)))
@@ -131,13 +134,16 @@ def export_onnx(
     part.replace(path)
 
 
-def _metadata(readings: Readings, name: str, trust: Trust, classes: tuple[str, ...]) -> dict[str, str]:
+def _metadata(
+    readings: Readings, name: str, trust: Trust, leanings: Sequence[float], classes: tuple[str, ...]
+) -> dict[str, str]:
     temperatures = {"crowd": readings.temperatures.crowd, "fer2013": readings.temperatures.labels}
     metadata = {
         "mien.name": name,
         "mien.expressions": json.dumps(classes),
         "mien.input": f"uint8 grey {SIDE}x{SIDE}, normalised in the graph to x/127.5 - 1",
         "mien.trust": json.dumps(asdict(trust)),
+        "mien.prior": json.dumps([round(float(share), 5) for share in leanings]),
     }
     if readings.answer is None:
         metadata["mien.temperatures"] = json.dumps({"answer": round(readings.temperatures.labels, 6)})

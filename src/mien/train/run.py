@@ -21,6 +21,7 @@ from mien.classify import Classifier, Trust
 from mien.datasets import SIDE, Dataset, crowd_majority, split_validation
 from mien.errors import DatasetError
 from mien.labels import EXPRESSIONS
+from mien.prior import leanings
 from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
 from mien.train.export import Readings, Temperatures, export_onnx
 from mien.train.fit import Options, fit, predict_logits
@@ -129,6 +130,7 @@ def export(network: FaceNet, validation: Dataset, folder: Path, recipe: Recipe) 
         folder / "model.onnx",
         name=recipe.name,
         trust=measured_trust(readings, validation),
+        leanings=measured_leanings(readings, validation),
         classes=validation.classes,
         weight_bits=recipe.weight_bits,
     )
@@ -175,6 +177,15 @@ def measured_trust(readings: Readings, validation: Dataset) -> Trust:
         probabilities=[round(share, 5) for share in unseen.tolist()],
         fer2013=[round(share, 5) for share in labels.tolist()] if validation.classes == EXPRESSIONS else [],
     )
+
+
+def measured_leanings(readings: Readings, validation: Dataset) -> list[float]:
+    """The class shares that the answers lean by, measured where the truth is known; (K,)."""
+    truth = answer_truth(validation)
+    known = validation.take(truth >= 0)
+    with torch.inference_mode():
+        answers = torch.cat([readings(batch)[0] for batch in torch.from_numpy(known.images).split(256)])
+    return [float(share) for share in leanings(answers.numpy(), truth[truth >= 0])]
 
 
 def _shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -1,0 +1,383 @@
+"""Films as rows of pictures, through PyAV (FFmpeg): read them frame by frame, write annotated copies.
+
+with Clip("party.mp4") as clip:
+    for time, image in clip:        # seconds; RGB uint8 (height, width, 3), upright
+        ...
+"""
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.errors import ConfigError, VideoError
+from mien.image import DEFAULT_MAX_PIXELS, describe
+
+try:
+    import av
+except ImportError as missing:
+    raise ConfigError('films need PyAV: pip install "mien[video]"') from missing
+
+if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+ClipSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+
+# Nothing but the film itself is opened: a playlist that names other files, or addresses, is refused.
+_OPTIONS: Final = {"protocol_whitelist": "none"}
+# What FFmpeg also takes for films: pictures, and texts drawn as on a terminal.
+_NO_FILM: Final = {"image2", "tty", "ico", "bin", "adf", "idf", "xbin"}
+# A film that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
+_SHORT: Final = (0.1, 0.5)
+_SHORT_PART: Final = 0.1
+# The clock of what is written, ticks a second, as MPEG has it: fine enough for any frame rate.
+_CLOCK: Final = 90_000
+# Sound that browsers play from an MP4 file, and that is copied as it is.
+_COPIED: Final = {"aac", "mp3"}
+_AAC_RATES: Final = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}
+
+
+class Clip:
+    """A film, read from its beginning to its end.
+
+    Attributes:
+        name: its path as given, "<bytes>" or a file object's name.
+        rate: frames a second, on average, as the film states it; None when it does not.
+        duration: in seconds, as the film states it; None when it does not.
+        damaged: pieces that could not be decoded so far.
+    """
+
+    def __init__(self, source: ClipSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        """Opens a film.
+
+        Args:
+            source: a path, the bytes of a file, or a binary file object that can seek (it is left open).
+            max_pixels: films whose frames have more pixels are refused before they are decoded.
+
+        Raises:
+            VideoError: it is missing, no film, without pictures, or too large.
+        """
+        self.name = describe(source)
+        self.damaged = 0
+        self._max_pixels = max_pixels
+        self._own = isinstance(source, str | os.PathLike)
+        self._file = self._open_file(source)
+        try:
+            self._container = self._open_container()
+            self._stream = self._choose_stream()
+        except BaseException:
+            self.close()
+            raise
+        stream, container = self._stream, self._container
+        self.rate = float(stream.average_rate) if stream.average_rate else None
+        self.duration = container.duration / av.time_base if container.duration else None
+        self._start = (container.start_time or 0) / av.time_base
+        self._reached = 0.0
+        stream.thread_type = "AUTO"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as they are stored, in pixels; upright they may be the other way round."""
+        return self._stream.codec_context.width, self._stream.codec_context.height
+
+    @property
+    def count(self) -> int | None:
+        """How many frames there are about; None when the film does not say."""
+        if self.duration and self.rate:
+            return round(self.duration * self.rate)
+        return self._stream.frames or None
+
+    def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Each frame in the order in which they are shown; works once.
+
+        Yields:
+            The time in seconds since the film's beginning, strictly rising; and the picture, upright, RGB uint8
+            (height, width, 3).
+
+        Raises:
+            VideoError: after the last frame that could be read, if the film was cut short or holds none.
+        """
+        count, last = 0, -1e-6
+        reformatter = av.video.reformatter.VideoReformatter()
+        for frame in self._decode():
+            self._check(frame.width, frame.height)
+            stated = last + 1 / (self.rate or 25) if frame.time is None else frame.time - self._start
+            last = max(stated, last + 1e-6)
+            try:
+                rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            except (av.FFmpegError, ValueError):  # damage may change the format in mid-film
+                self.damaged += 1
+                continue
+            count += 1
+            yield last, np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90))
+        if not count:
+            raise VideoError(f"{self._printed}: holds no frame that can be read: get it anew")
+        if self.duration is None:
+            return
+        if self._reached < self.duration - min(max(_SHORT_PART * self.duration, _SHORT[0]), _SHORT[1]):
+            raise VideoError(
+                f"{self._printed}: is cut short or damaged: it breaks off after {last:.1f} s of "
+                f"{self.duration:.1f} s; what came before was read"
+            )
+
+    def __enter__(self) -> Self:
+        """Is the film itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the film."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the film; its file too, if it was given as a path."""
+        if hasattr(self, "_container"):
+            self._container.close()
+        if self._own:
+            self._file.close()
+
+    @property
+    def _printed(self) -> str:
+        return self.name if self.name.isprintable() else ascii(self.name)
+
+    def _open_file(self, source: ClipSource) -> BinaryIO:
+        if isinstance(source, bytes):
+            return BytesIO(source)
+        if not isinstance(source, str | os.PathLike):
+            return source
+        try:
+            return Path(source).open("rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise VideoError(f"{self._printed}: no such file: check the path") from error
+        except IsADirectoryError as error:
+            raise VideoError(f"{self._printed}: is a folder: name a film in it") from error
+        except PermissionError as error:
+            raise VideoError(f"{self._printed}: may not be read: check its permissions") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise VideoError(f"{self._printed}: cannot be opened ({reason}): check the path") from error
+
+    def _open_container(self) -> "InputContainer":
+        try:
+            if not self._file.seekable():
+                raise VideoError(f"{self._printed}: cannot be wound back: save it as a file")
+            if not self._file.read(1):
+                raise VideoError(f"{self._printed}: is empty: a film was expected")
+            self._file.seek(0)
+            container = av.open(self._file, "r", options=_OPTIONS, metadata_errors="replace")
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self._printed}: is no film, or is damaged or cut short beyond reading: get it anew"
+            ) from error
+        names = set(container.format.name.split(","))
+        if names & _NO_FILM or any(name.endswith("_pipe") for name in names):
+            container.close()
+            raise VideoError(f"{self._printed}: is no film ({container.format.long_name})")
+        return container
+
+    def _choose_stream(self) -> "av.VideoStream":
+        pictures = [
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic  # the cover of a record
+        ]
+        if not pictures:
+            raise VideoError(f"{self._printed}: has no video stream: name a film with pictures")
+        best = self._container.streams.best("video")
+        stream = next((stream for stream in pictures if stream == best), pictures[0])
+        if stream.codec_context is None:
+            raise VideoError(f"{self._printed}: is in a format that cannot be decoded: convert it to H.264")
+        self._check(stream.codec_context.width, stream.codec_context.height)
+        return stream
+
+    def _check(self, width: int, height: int) -> None:
+        if width * height > self._max_pixels:
+            raise VideoError(
+                f"{self._printed}: {width}×{height} is more than the limit of {self._max_pixels:,} pixels: "
+                f"shrink it or raise max_pixels"
+            )
+
+    def _decode(self) -> "Iterator[av.VideoFrame]":
+        """All frames that can be decoded; what cannot is counted."""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # the file breaks off here
+                self.damaged += 1
+                packet = None
+            if packet is None:
+                break
+            if packet.pts is not None and packet.size:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start
+                self._reached = max(self._reached, end)
+            if packet.stream is self._stream:
+                yield from self._decode_packet(packet)
+        yield from self._decode_packet(None)
+
+    def _decode_packet(self, packet: "av.Packet[Any] | None") -> "list[av.VideoFrame]":
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.error.EOFError:  # wound up already
+            return []
+        except av.FFmpegError:
+            self.damaged += 1
+            return []
+
+
+class ClipWriter:
+    """Writes an annotated copy of a film: H.264 in MP4, which browsers play, with the sound of the original."""
+
+    ENDINGS: Final = (".mp4", ".m4v", ".mov")
+
+    def __init__(self, path: Path, original: Clip | None = None) -> None:
+        """Begins a file.
+
+        Args:
+            path: the file, ending in .mp4.
+            original: the film whose sound and frame rate are taken over; it must have been given as a path.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        if path.suffix.lower() not in self.ENDINGS:
+            raise ConfigError(f"{path}: annotated films are MP4 files: let the name end in .mp4")
+        try:
+            path.open("wb").close()  # the system's own error comes first, and in words
+            self._container = av.open(str(path.absolute()), "w", options={"movflags": "+faststart"})
+        except (OSError, av.FFmpegError) as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+        self._path = path
+        rate = Fraction(original.rate).limit_denominator(1001) if original and original.rate else 30
+        self._video = self._container.add_stream(
+            "libx264", rate=rate, options={"crf": "20", "preset": "veryfast"}
+        )
+        self._video.pix_fmt = "yuv420p"
+        self._video.time_base = self._video.codec_context.time_base = Fraction(1, _CLOCK)
+        self._last = -1
+        self._sound = None if original is None else _Sound.of(original, self._container)
+
+    def write(self, image: Image.Image, time: float) -> None:
+        """Writes the next frame, RGB, shown at a time in seconds.
+
+        Raises:
+            ConfigError: the file cannot be written to any more.
+        """
+        context = self._video.codec_context
+        if self._last < 0:  # H.264 with halved colours has even sides
+            context.width, context.height = (side + side % 2 for side in image.size)
+        size = context.width, context.height
+        if image.size != size:
+            image = _fit(image, size)
+        frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+        self._last = max(round(time * _CLOCK), self._last + 1)
+        frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
+        try:
+            self._container.mux(self._video.encode(frame))
+            if self._sound is not None:
+                self._sound.copy_until(time)
+        except av.FFmpegError as error:
+            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def close(self, *, whole: bool = True) -> None:
+        """Ends the file, so that it can be played.
+
+        Args:
+            whole: whether the film came to its end, so that its sound may too.
+
+        Raises:
+            ConfigError: the file cannot be written to any more.
+        """
+        try:
+            if self._last >= 0:
+                self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.close(whole and self._last >= 0)
+            self._container.close()
+        except av.FFmpegError as error:
+            raise ConfigError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+
+class _Sound:
+    """The sound of one film, taken over into another: copied where a browser can play it, else made AAC."""
+
+    def __init__(self, source: "InputContainer", stream: "AudioStream", start: float, out: Any) -> None:
+        self._source, self._stream, self._start, self._out = source, stream, start, out
+        self._packets = source.demux(stream)
+        self._encoder: AudioCodecContext | None = None
+        if stream.codec_context.name in _COPIED:
+            self._target = out.add_stream_from_template(stream)
+        else:
+            layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+            rate = stream.rate if stream.rate in _AAC_RATES else 48_000
+            self._target = out.add_stream("aac", rate=rate, layout=layout)
+            self._encoder = self._target.codec_context
+            self._encoder.format = av.AudioFormat("fltp")
+        self._reached = 0.0
+
+    @classmethod
+    def of(cls, original: Clip, out: Any) -> "_Sound | None":
+        """The sound of a film; None if there is none, or none that can be decoded."""
+        file = Path(original.name).open("rb")  # noqa: SIM115 - the container keeps it, and lets it go when closed
+        source = av.open(file, "r", options=_OPTIONS, metadata_errors="replace")
+        stream = next(iter(source.streams.audio), None)
+        if stream is None or stream.codec_context is None:
+            source.close()
+            return None
+        return cls(source, stream, (source.start_time or 0) / av.time_base, out)
+
+    def copy_until(self, time: float) -> None:
+        """Takes over the sound up to a time in seconds since the film's beginning."""
+        while self._reached <= time:
+            try:
+                packet = next(self._packets, None)
+            except av.FFmpegError:  # the original breaks off here
+                packet = None
+            if packet is None:
+                self._reached = float("inf")
+            elif packet.pts is not None:
+                self._take(packet)
+
+    def close(self, whole: bool) -> None:
+        """Ends the sound; with what is left of it, if the film came to its end."""
+        if whole:
+            self.copy_until(1e12)
+        if self._encoder is not None and self._encoder.is_open:
+            self._out.mux(self._target.encode(None))
+        self._source.close()
+
+    def _take(self, packet: Any) -> None:
+        shift = round(self._start / packet.time_base)
+        self._reached = float(packet.pts * packet.time_base) - self._start
+        if self._encoder is None:
+            packet.pts -= shift
+            packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+            packet.stream = self._target
+            self._out.mux(packet)
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            return
+        for frame in frames:
+            if frame.pts is not None:
+                frame.pts -= round(self._start / frame.time_base)
+            self._out.mux(self._target.encode(frame))
+
+
+def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A picture brought to a size: a row or column repeated where one is missing, else scaled."""
+    across, down = size[0] - image.width, size[1] - image.height
+    if across in (0, 1) and down in (0, 1):
+        return Image.fromarray(np.pad(np.asarray(image), ((0, down), (0, across), (0, 0)), mode="edge"))
+    return image.resize(size)

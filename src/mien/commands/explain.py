@@ -1,0 +1,67 @@
+"""`mien explain`: a photograph in; which parts of each face the answer rests on out, as a picture."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from mien.console import complain
+from mien.errors import ConfigError
+from mien.explain import draw_explanations
+from mien.explain import explain as explain_faces
+from mien.inputs import same
+from mien.recognize import Recognizer
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def explain(
+    picture: Path,
+    /,
+    *,
+    out: Path,
+    expressions: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    faces: int = 8,
+    detector: Literal["centerface", "none"] = "centerface",
+    detector_size: int = 640,
+    model: str = "base",
+    threads: int | None = None,
+) -> int:
+    """Shows which parts of a face the answer rests on.
+
+    Each part of a face is covered in turn and the model asked again: where the share of an expression falls, the
+    answer rests on that part.
+
+    Parameters
+    ----------
+    picture
+        A photograph.
+    out
+        The picture to draw, PNG or JPEG.
+    expressions
+        The expressions to explain; by default the three likeliest of each face.
+    faces
+        How many faces to explain, the surest first.
+    detector
+        What finds the faces; none reads the picture as one face that is cut out already.
+    detector_size
+        Long side in pixels at which the picture is searched.
+    model
+        An expression model: a name, a folder that mien train made, or an .onnx file.
+    threads
+        CPU threads to use; by default all.
+    """
+    if out.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"--out {out}: must end in {' or '.join(_SUFFIXES)}")
+    if same(out, str(picture)):
+        raise ConfigError(f"--out {out}: is the picture itself, name another file")
+    recognizer = Recognizer(model, detector=detector, detector_size=detector_size, threads=threads)
+    found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=faces)
+    if not found:
+        complain(f"{picture}: no face was found, so there is nothing to explain")
+        return 2
+    sheet = draw_explanations(found)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(out, quality=92)
+    print(out)
+    return 0

@@ -1,0 +1,170 @@
+"""`mien video`: a film in, its faces over time out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from mien.clip import Clip, ClipWriter
+from mien.console import complain, progress
+from mien.errors import ConfigError, VideoError
+from mien.follow import SEARCH_EVERY, SMOOTHING, VideoFrame
+from mien.inputs import same
+from mien.labels import EXPRESSIONS
+from mien.recognize import Recognizer
+from mien.result import percent
+from mien.summary import clock, write_summary
+from mien.timeline import Timeline
+from mien.video import VideoReader, default_threads
+from mien.video_writers import check_ending, open_video_writer
+from mien.writers import held_interrupt
+
+
+def video(
+    clip: Path,
+    /,
+    *,
+    out: Path | None = None,
+    annotate: Path | None = None,
+    summary: Path | None = None,
+    smoothing: float = SMOOTHING,
+    search_every: float = SEARCH_EVERY,
+    detector_size: int = 640,
+    model: str = "base",
+    max_pixels: int = 100_000_000,
+    threads: int | None = None,
+) -> int:
+    """Follows the faces in a film and reads their expressions over time.
+
+    Prints a line for each track: a face from its coming to its going.
+
+    Parameters
+    ----------
+    clip
+        The film: whatever FFmpeg reads.
+    out
+        File for the readings of each frame: .parquet (exact), .csv or .jsonl.
+    annotate
+        File for a copy of the film with the faces drawn on it: .mp4, with the sound of the original.
+    summary
+        File for a page that shows each face's expressions over time: .html.
+    smoothing
+        Time constant in seconds of the smoothed readings; 0 leaves them as they are.
+    search_every
+        Seconds between two searches of the whole frame, which find who is new; 0 searches each frame whole.
+    detector_size
+        Long side in pixels at which a frame is searched; larger finds smaller faces and takes longer.
+    model
+        An expression model: a name, a folder that mien train made, or an .onnx file.
+    max_pixels
+        Films whose frames have more pixels are refused before they are decoded.
+    threads
+        CPU threads for each of the two networks, which run at once; by default half of all.
+    """
+    _check_outputs(clip, out, annotate, summary)
+    threads = default_threads() if threads is None else threads
+    recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
+    reader = VideoReader(
+        clip,
+        recognizer=recognizer,
+        smoothing=smoothing,
+        search_every=search_every,
+        pixels=annotate is not None or summary is not None,
+        max_pixels=max_pixels,
+    )
+    timeline = Timeline(reader.clip.rate)
+    trouble = None
+    with ExitStack() as stack:
+        stack.enter_context(reader)
+        sinks: list[Callable[[VideoFrame], None]] = [timeline.add]
+        if summary is not None:
+            stack.enter_context(_page(summary, timeline, reader, recognizer))
+        if annotate is not None:
+            sinks.append(stack.enter_context(_copy(annotate, reader.clip)))
+        if out is not None:
+            sinks.append(stack.enter_context(open_video_writer(out)).write)
+        advance = stack.enter_context(progress(reader.clip.count, None, "table", "frames"))
+        try:
+            for frame in reader:
+                with held_interrupt():
+                    for take in sinks:
+                        take(frame)
+                advance()
+        except VideoError as error:  # what came before it is delivered
+            if not timeline.frames:
+                raise
+            trouble = str(error)
+    if trouble is None and reader.clip.damaged:
+        trouble = f"{clip}: {reader.clip.damaged} damaged pieces were left out; the rest was read"
+    if trouble is not None:
+        complain(trouble)
+    timeline.end()
+    for row in _table(timeline):
+        print(row)
+    return 0 if trouble is None else 1
+
+
+def _check_outputs(clip: Path, *outputs: Path | None) -> None:
+    """Refuses outputs of which one would be written over another, or over the film; before anything is done."""
+    out, annotate, summary = outputs
+    if out is not None:
+        check_ending(out)
+    if annotate is not None and annotate.suffix.lower() not in ClipWriter.ENDINGS:
+        raise ConfigError(f"--annotate {annotate}: is written as MP4: let the name end in .mp4")
+    if summary is not None and summary.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--summary {summary}: is a page: let the name end in .html")
+    given = [path for path in outputs if path is not None]
+    for path in given:
+        if same(path, clip):
+            raise ConfigError(f"{path}: is the film itself, name another file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
+
+
+@contextmanager
+def _copy(path: Path, clip: Clip) -> Iterator[Callable[[VideoFrame], None]]:
+    """An annotated copy; whole whatever happens in between."""
+    writer = ClipWriter(path, clip)
+    try:
+        yield lambda frame: writer.write(frame.draw(), frame.time)
+    except BaseException:
+        with held_interrupt():
+            writer.close(whole=False)
+        raise
+    with held_interrupt():
+        writer.close()
+
+
+@contextmanager
+def _page(path: Path, timeline: Timeline, reader: VideoReader, recognizer: Recognizer) -> Iterator[None]:
+    """A page about the film, or about as much of it as was read when the rest was given up."""
+    try:
+        path.touch()  # what cannot be written is told before the work, not after it
+        note: str | None = "Reading was stopped before the film's end."
+        try:
+            yield
+            note = None
+        finally:
+            with held_interrupt():
+                timeline.end()
+                title = Path(reader.clip.name).name
+                page = write_summary(timeline, title=title, model=recognizer.model, note=note)
+                path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"--summary {path}: cannot be written ({error.strerror or error})") from error
+
+
+def _table(timeline: Timeline) -> Iterator[str]:
+    """A line a track, for people."""
+    if not timeline.lines:
+        yield "nobody found"
+        return
+    yield "track     from       to  in sight  expressions, by the time for which each was the likeliest"
+    for line in timeline.lines:
+        ranked = sorted(zip(line.seconds, EXPRESSIONS, strict=True), reverse=True)
+        shares = ", ".join(
+            f"{name} {percent(float(seconds / line.present))}" for seconds, name in ranked if seconds > 0
+        )
+        first, end = clock(line.first, exact=True), clock(line.last, exact=True)
+        yield f"{line.track:5d} {first:>8} {end:>8}  {clock(line.present, exact=True):>8}  {shares}"
+    if timeline.dropped:
+        yield f"and {timeline.dropped:,} shorter tracks"

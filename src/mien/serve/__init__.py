@@ -1,0 +1,1 @@
+"""A page and an API on this computer: `mien serve`. Needs the extra `serve`."""

@@ -1,0 +1,189 @@
+"""The API under /v1: pictures, videos, cameras, models."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable
+from functools import cache
+from importlib.util import find_spec
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from mien.detect import DETECTORS
+from mien.errors import ImageError
+from mien.labels import CROWD, EXPRESSIONS
+from mien.model_file import find_model, shipped_models
+from mien.serve import films, live, schemas
+from mien.serve.bodies import FORM, files_of, media_type
+from mien.serve.engine import Engine
+from mien.serve.explained import explained
+from mien.serve.limits import Limits
+from mien.serve.problems import UPLOAD, ProblemError, documented
+
+_T = TypeVar("_T")
+
+router = APIRouter(prefix="/v1")
+
+# An explanation takes about as long as so many pictures.
+_EXPLANATION = 4
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_FORM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "required": ["files"],
+        "properties": {
+            "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+        },
+    }
+}
+
+
+@router.post(
+    "/predict",
+    tags=["pictures"],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "One picture as it is (JPEG, PNG, WebP, BMP, TIFF or GIF), or a form with one or more",
+            "content": {"image/*": _BYTES, "application/octet-stream": _BYTES, "multipart/form-data": _FORM},
+        }
+    },
+    responses={
+        200: {
+            "description": (
+                "For one picture as it is, its record; for a form, an array of records in the order of its files, "
+                "where one that cannot be read has its `error` set"
+            ),
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "oneOf": [
+                            {"$ref": "#/components/schemas/Picture"},
+                            {"type": "array", "items": {"$ref": "#/components/schemas/Picture"}},
+                        ]
+                    }
+                }
+            },
+        },
+        **documented(*UPLOAD),
+    },
+)
+async def predict(request: Request) -> Response:
+    """Finds the faces in pictures and reads their expressions."""
+    engine: Engine = request.app.state.engine
+    limits: Limits = request.app.state.limits
+    engine.check_room()
+    many = media_type(request) == FORM
+    most = limits.max_files * limits.max_bytes if many else limits.max_bytes
+    async with request.app.state.bodies.hold(request, most, "a picture") as body:
+        uploads = await files_of(request, body, limits.max_files, ("image/",))
+        for upload in uploads:
+            if len(upload.content) > limits.max_bytes:
+                raise ProblemError(
+                    "too-large", f"{upload.source}: a picture may have {limits.max_bytes:,} bytes"
+                )
+        results = await unless_gone(request, engine.read(uploads))
+    if many:
+        return JSONResponse([faces.to_dict() for faces in results])
+    (faces,) = results
+    if faces.error is not None:
+        raise ProblemError("unreadable", faces.error)
+    return JSONResponse(faces.to_dict())
+
+
+@router.post(
+    "/explain",
+    tags=["pictures"],
+    response_model=schemas.Explanation,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "One picture as it is",
+            "content": {"image/*": _BYTES, "application/octet-stream": _BYTES},
+        }
+    },
+    responses=documented(*UPLOAD, "invalid"),
+)
+async def explain(
+    request: Request,
+    face: Annotated[int, Query(ge=0, description="Which face of the picture, from 0")] = 0,
+    expression: Annotated[
+        schemas.Expression | None, Query(description="Which to explain; by default the most probable")
+    ] = None,
+) -> Response:
+    """Tells which parts of a face the share of an expression rests on: each is covered in turn."""
+    engine: Engine = request.app.state.engine
+    limits: Limits = request.app.state.limits
+    with engine.room(_EXPLANATION):
+        async with request.app.state.bodies.hold(request, limits.max_bytes, "a picture") as body:
+            (upload,) = await files_of(request, body, 1, ("image/",))
+            try:
+                pixels = await engine.decode(upload.content)
+            except ImageError as error:
+                raise ProblemError("unreadable", str(error).replace("<bytes>", upload.source, 1)) from error
+            work = engine.call(lambda: explained(engine.recognizer, pixels, face, expression))
+            return JSONResponse(await unless_gone(request, work))
+
+
+@router.get(
+    "/models",
+    tags=["models"],
+    response_model=schemas.Models,
+    responses=documented("no-token", "foreign-host"),
+)
+async def models(request: Request) -> dict[str, Any]:
+    """The models that are here, the words they answer in, and the limits of this service."""
+    engine: Engine = request.app.state.engine
+    limits: Limits = request.app.state.limits
+    loaded = request.app.state.model
+    classifier = engine.recognizer.classifier
+    return {
+        "models": [
+            {
+                "name": classifier.name if model == loaded else model,
+                "loaded": model == loaded,
+                "sha256": _sha256(model),
+                "size": classifier.size if model == loaded else None,
+            }
+            for model in dict.fromkeys((loaded, *shipped_models()))
+        ],
+        "detector": DETECTORS[0],
+        "expressions": list(EXPRESSIONS),
+        "crowd": list(CROWD),
+        "video": find_spec("av") is not None,
+        "explain": True,
+        "limits": {name: getattr(limits, name) for name in limits.__slots__},
+    }
+
+
+@cache
+def _sha256(model: str) -> str:
+    return hashlib.sha256(find_model(model).read_bytes()).hexdigest()
+
+
+async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
+    """The result of work, which is given up when the client goes away.
+
+    Raises:
+        ProblemError: the client went away.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ProblemError("too-slow", "the client went away before its answer")
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+router.include_router(films.router)
+router.include_router(live.router)

@@ -1,0 +1,86 @@
+"""Network connections: how many there may be, and how long one may keep us waiting.
+
+uvicorn closes a connection that is idle between two requests. This closes those, too, that never say what they
+want, and those that do not read their answer.
+"""
+
+import asyncio
+import socket
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mien.serve.limits import Limits
+from mien.serve.problems import MEDIA_TYPE, ProblemError
+
+
+def protocol(limits: Limits) -> type[H11Protocol]:
+    """The protocol of uvicorn for HTTP, within these limits."""
+    return type("BoundedProtocol", (_BoundedProtocol,), {"limits": limits})
+
+
+class _BoundedProtocol(H11Protocol):
+    limits: ClassVar[Limits]
+
+    _silent: asyncio.TimerHandle | None = None  # runs until the first request is known
+    _deaf: asyncio.TimerHandle | None = None  # runs while the client does not read
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            transport.abort()
+            return
+        connection = transport.get_extra_info("socket")
+        if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # For what is left to send when a connection is closed, and for sockets: the kernel gives up.
+            milliseconds = round(self.limits.idle_seconds * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        self._silent = self._timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _cancel(self._silent)
+        _cancel(self._deaf)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None:  # its first request is known; from here on uvicorn watches it
+            _cancel(self._silent)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        _cancel(self._silent)
+        super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        _cancel(self._deaf)
+        self._deaf = self._timer()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _cancel(self._deaf)
+
+    def send_400_response(self, msg: str) -> None:
+        problem = ProblemError("bad-request", "this is no HTTP request that can be understood").response()
+        headers: list[tuple[Any, Any]] = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(problem.body)).encode()),
+            (b"connection", b"close"),
+        ]
+        events: list[h11.Event] = [
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(problem.body)),
+            h11.EndOfMessage(),
+        ]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _timer(self) -> asyncio.TimerHandle:
+        return self.loop.call_later(self.limits.idle_seconds, self.transport.abort)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

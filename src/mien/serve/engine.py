@@ -1,0 +1,257 @@
+"""One thread that does all the reading: pictures of many clients in one go, and steps of films in between.
+
+Requests put their pictures into a queue that is bounded; the thread takes what has gathered while it was busy,
+`Limits.max_batch` at most. So a lone picture never waits for others, and under load none is read alone.
+Pictures are decoded by other threads, a few ahead of the reader, so that memory stays bounded too.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.detect import Detections, Detector
+from mien.errors import ImageError
+from mien.image import read_image
+from mien.recognize import Recognizer
+from mien.result import Faces
+from mien.serve.limits import Limits
+from mien.serve.metrics import Metrics
+from mien.serve.problems import ProblemError, busy
+
+_T = TypeVar("_T")
+
+log = logging.getLogger("mien.serve")
+
+_DECODERS = 2
+# The mean of the seconds that a picture took is taken over about so many of the last.
+_MEMORY = 20
+_STOPPING = "the service is being stopped: ask again when it is back"
+
+
+def load_recognizer(
+    model: str, *, detector_size: int = 640, threads: int | None = None, max_faces: int
+) -> Recognizer:
+    """A recogniser that reads no more than `max_faces` of a picture, the surest.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+        ConfigError: a number is out of range.
+    """
+    # ONNX Runtime 1.32 holds a client that reports its use to Microsoft, and begins with a file in the folder for
+    # temporary ones. Nothing is to leave this computer.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
+    assert recognizer.detector is not None
+    recognizer._detector = _Surest(recognizer.detector, max_faces)
+    return recognizer
+
+
+class _Surest:
+    """A detector that keeps the surest faces, so that a picture full of them cannot hold up the others."""
+
+    def __init__(self, detector: Detector, count: int) -> None:
+        self._detector = detector
+        self._count = count
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        found = self._detector.detect(image)
+        first = slice(self._count)
+        return Detections(found.boxes[first], found.scores[first], found.landmarks[first])
+
+    def detect_near(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Detections]:
+        return self._detector.detect_near(image, boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture as it came.
+
+    Attributes:
+        content: the bytes of the file.
+        source: its name, for the record only; nothing is opened or written by it.
+    """
+
+    content: bytes
+    source: str
+
+
+class Engine:
+    """Reads pictures, and runs other work on the recogniser, one thing at a time."""
+
+    def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics) -> None:
+        """Starts the thread."""
+        self.recognizer = recognizer
+        self._limits = limits
+        self._metrics = metrics
+        self._admitted = 0
+        self._seconds = 0.05  # that a picture takes, a mean of the last
+        self._stopping = self._closed = False
+        self._ready: deque[tuple[NDArray[np.uint8], Future[Faces]]] = deque()
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._wake = threading.Condition()
+        self._decoders = ThreadPoolExecutor(_DECODERS, "mien-decode")
+        # As many as are decoded at once: a batch being read, and those that will be the next.
+        self._decoded = asyncio.Semaphore(limits.max_batch + _DECODERS)
+        self._thread = threading.Thread(target=self._work, name="mien-read", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether pictures are taken and read."""
+        return not self._stopping and self._thread.is_alive()
+
+    def refuse_new(self) -> None:
+        """Takes no new work; what was taken is finished."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Ends the threads, once the work that was taken is done."""
+        self._stopping = True
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=30)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    def check_room(self, count: int = 1) -> None:
+        """Refuses early what `read` would refuse, before a body is read.
+
+        Raises:
+            ProblemError: the queue is full, or the service is being stopped.
+        """
+        if self._stopping:
+            raise ProblemError("stopping", _STOPPING, headers={"Retry-After": "5"})
+        if self._admitted + count > self._limits.max_queue:
+            self._metrics.refused.labels("queue").inc()
+            wait = self._admitted * self._seconds
+            raise busy(f"{self._admitted} pictures are waiting: try again in {max(1, round(wait))} s", wait)
+
+    async def read(self, uploads: list[Upload]) -> list[Faces]:
+        """Reads pictures, in the order given; one that cannot be read has `error` set.
+
+        Raises:
+            ProblemError: the queue has no room for them, or the service is being stopped.
+        """
+        with self.room(len(uploads)):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._read_one(upload)) for upload in uploads]
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+            return [task.result() for task in tasks]
+
+    @contextmanager
+    def room(self, count: int) -> Iterator[None]:
+        """A place in the queue for work like that on so many pictures, until the block ends.
+
+        Raises:
+            ProblemError: there is none, or the service is being stopped.
+        """
+        self.check_room(count)
+        self._admitted += count
+        self._metrics.queue.set(self._admitted)
+        try:
+            yield
+        finally:
+            self._admitted -= count
+            self._metrics.queue.set(self._admitted)
+
+    async def call(self, work: Callable[[], _T]) -> _T:
+        """Runs work that uses the recogniser, between two batches of pictures."""
+        if not self.ready:
+            raise ProblemError("stopping", _STOPPING, headers={"Retry-After": "5"})
+        future: Future[_T] = Future()
+        with self._wake:
+            self._calls.append((work, future))
+            self._wake.notify()
+        return await asyncio.wrap_future(future)
+
+    async def decode(self, content: bytes) -> NDArray[np.uint8]:
+        """Decodes a picture in a thread of its own.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._decoders, lambda: read_image(content, max_pixels=self._limits.max_pixels)
+        )
+
+    async def aside(self, work: Callable[[], _T]) -> _T:
+        """Runs work that does not use the recogniser in one of the threads that decode."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    async def _read_one(self, upload: Upload) -> Faces:
+        async with self._decoded:
+            try:
+                pixels = await self.decode(upload.content)
+            except ImageError as error:
+                self._metrics.pictures.labels("unreadable").inc()
+                return Faces(upload.source, None, None, error=_renamed(str(error), upload.source))
+            future: Future[Faces] = Future()
+            with self._wake:
+                self._ready.append((pixels, future))
+                self._wake.notify()
+            del pixels
+            faces = await asyncio.wrap_future(future)
+        self._metrics.pictures.labels("read").inc()
+        self._metrics.faces.inc(len(faces))
+        return replace(faces, source=upload.source, _origin=None)
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._ready or self._calls or self._closed)
+                if not (self._ready or self._calls):
+                    return
+                calls, self._calls = self._calls, deque()
+                count = min(len(self._ready), self._limits.max_batch)
+                taken = [self._ready.popleft() for _ in range(count)]
+            for work, future in calls:
+                _run(work, future)
+            # Clients that went away meanwhile are passed over.
+            batch = [(pixels, future) for pixels, future in taken if future.set_running_or_notify_cancel()]
+            if batch:
+                self._read_batch(batch)
+            # Nothing is kept until the next picture comes.
+            del calls, taken, batch
+
+    def _read_batch(self, batch: list[tuple[NDArray[np.uint8], Future[Faces]]]) -> None:
+        start = time.perf_counter()
+        try:
+            pictures = [pixels for pixels, _ in batch]
+            results = list(self.recognizer.predict_many(pictures, batch_size=64))
+        except Exception as error:
+            log.exception("a batch of %d pictures failed", len(batch))
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        seconds = (time.perf_counter() - start) / len(batch)
+        self._seconds += (seconds - self._seconds) * min(1.0, len(batch) / _MEMORY)
+        self._metrics.batch.observe(len(batch))
+        for (_, future), faces in zip(batch, results, strict=True):
+            future.set_result(faces)
+
+
+def _run(work: Callable[[], Any], future: Future[Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _renamed(message: str, source: str) -> str:
+    name = source if source.isprintable() else ascii(source)
+    return message.replace("<bytes>", name, 1)

@@ -1,0 +1,207 @@
+"""POST /v1/video: a video in, a line of JSON for each frame out, as they are read."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from mien.errors import ConfigError, ImageError, VideoError
+from mien.follow import SEARCH_EVERY, SMOOTHING
+from mien.serve.bodies import files_of
+from mien.serve.engine import Engine
+from mien.serve.limits import Limits
+from mien.serve.metrics import Metrics
+from mien.serve.problems import UPLOAD, ProblemError, busy, documented
+
+if TYPE_CHECKING:
+    from mien.video import VideoReader
+
+_T = TypeVar("_T")
+
+LINES = "application/x-ndjson"
+_CHUNK_SECONDS = 0.1  # lines are sent together that came within so long
+
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_FORM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary"}},
+    }
+}
+
+router = APIRouter()
+
+
+@router.post(
+    "/video",
+    tags=["videos"],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "A video as it is, or a form with one",
+            "content": {"video/*": _BYTES, "application/octet-stream": _BYTES, "multipart/form-data": _FORM},
+        }
+    },
+    responses={
+        200: {
+            "description": (
+                "JSON lines: the record of each frame as soon as it is read (Frame). If the video turns out to be "
+                "cut short or too long, the last line is a Problem"
+            ),
+            "content": {LINES: {"schema": {"type": "string"}}},
+        },
+        **documented(*UPLOAD, "invalid"),
+    },
+)
+async def video(
+    request: Request,
+    smoothing: Annotated[
+        float, Query(ge=0, le=60, description="Time constant in seconds of the smoothed readings; 0 for none")
+    ] = SMOOTHING,
+    search_every: Annotated[
+        float,
+        Query(ge=0, le=60, description="Seconds between two searches of the whole frame; 0 searches each"),
+    ] = SEARCH_EVERY,
+) -> Response:
+    """Follows the faces through a video and reads their expressions, frame by frame."""
+    state = request.app.state
+    limits: Limits = state.limits
+    engine: Engine = state.engine
+    if not engine.ready:
+        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
+    if state.videos >= limits.max_videos:
+        state.metrics.refused.labels("videos").inc()
+        raise busy("as many videos are being read as are at once: try again in 10 s", 10)
+    async with AsyncExitStack() as stack:
+        state.videos += 1
+        stack.callback(_one_less, state)
+        body = await stack.enter_async_context(state.bodies.hold(request, limits.max_video_bytes, "a video"))
+        (upload,) = await files_of(request, body, 1, ("video/", "image/"))
+        film = _Film(engine, limits, state.metrics, upload.source)
+        stack.push_async_callback(film.close)
+        first = await film.open(upload.content, smoothing, search_every)
+        return _Answer(film.lines(first), stack.pop_all())
+    raise AssertionError  # an ExitStack may swallow errors, and this one does not
+
+
+def _one_less(state: Any) -> None:
+    state.videos -= 1
+
+
+class _Answer(StreamingResponse):
+    """Lines of JSON; what they need is let go at the end, whether or not they were read."""
+
+    def __init__(self, lines: AsyncIterator[bytes], stack: AsyncExitStack) -> None:
+        super().__init__(lines, media_type=LINES)
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._stack:
+            await super().__call__(scope, receive, send)
+
+
+class _Film:
+    """A video that is being read, by a thread of its own; it waits when its client does."""
+
+    def __init__(self, engine: Engine, limits: Limits, metrics: Metrics, source: str) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._metrics = metrics
+        self._source = source
+        self._thread = ThreadPoolExecutor(1, "mien-film")
+        self._reader: VideoReader | None = None
+        self._failure: Exception | None = None  # what is told after the lines that came before it
+
+    async def open(self, content: bytes, smoothing: float, search_every: float) -> bytes:
+        """Opens it, and reads the first lines.
+
+        Raises:
+            ProblemError: it is no video, too long, or too large.
+        """
+
+        def work() -> bytes:
+            from mien.video import read_video  # needs the extra `video`
+
+            self._reader = read_video(
+                content,
+                recognizer=self._engine.recognizer,
+                smoothing=smoothing,
+                search_every=search_every,
+                max_pixels=self._limits.max_pixels,
+            )
+            duration = self._reader.clip.duration
+            if duration is not None and duration > self._limits.max_video_seconds:
+                raise self._too_long()
+            return self._some()
+
+        try:
+            first = await self._run(work)
+        except (VideoError, ImageError) as error:
+            raise self._unreadable(error) from error
+        except ConfigError as error:  # PyAV is missing
+            raise ProblemError("wrong-type", f"this service reads no videos: {error}") from error
+        return first
+
+    async def lines(self, first: bytes) -> AsyncIterator[bytes]:
+        """All lines, in pieces; the last may be a problem."""
+        piece, over = first, False
+        while piece:
+            yield piece
+            if over:
+                return
+            try:
+                if not self._engine.ready:
+                    raise ProblemError("stopping", "the service is being stopped: the rest was not read")
+                piece = await self._run(self._some)
+            except (VideoError, ImageError) as error:
+                piece, over = _line(self._unreadable(error).to_dict()), True
+            except ProblemError as problem:
+                piece, over = _line(problem.to_dict()), True
+
+    async def close(self) -> None:
+        """Stops reading."""
+        if self._reader is not None:
+            await self._run(self._reader.close)
+        self._thread.shutdown(wait=False)
+
+    def _some(self) -> bytes:
+        """The lines of the next tenth of a second; an error after some lines comes at the next call."""
+        if self._failure is not None:
+            raise self._failure
+        assert self._reader is not None
+        lines, end = [], time.monotonic() + _CHUNK_SECONDS
+        try:
+            for frame in self._reader:
+                if frame.time > self._limits.max_video_seconds:
+                    raise self._too_long()
+                lines.append(_line({**frame.to_dict(), "source": self._source}))
+                self._metrics.frames.labels("video", "read").inc()
+                if time.monotonic() > end:
+                    break
+        except (VideoError, ImageError, ProblemError) as error:
+            if not lines:
+                raise
+            self._failure = error
+        return b"".join(lines)
+
+    def _too_long(self) -> ProblemError:
+        most = self._limits.max_video_seconds
+        return ProblemError("too-large", f"a video may last {most:g} s here: cut it into pieces")
+
+    def _unreadable(self, error: Exception) -> ProblemError:
+        return ProblemError("unreadable", str(error).replace("<bytes>", self._source, 1))
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,212 @@
+// The camera: frames go to the server as they can be read, never more than two at once; the newest wins.
+import { $, complain, h, say } from "./dom.js";
+import { bars, capital, colour, legend, percent, placeBox, verdict } from "./faces.js";
+import { isLocal, openSocket } from "./server.js";
+import { drawTimeline } from "./timeline.js";
+
+const LONG_SIDE = 640;
+const QUALITY = 0.8;
+const AHEAD = 2; // frames on their way at once: one is read while the next is sent
+const KEPT = 60; // seconds of the timeline
+const SPOKEN = 4000; // milliseconds between two sentences to a screen reader
+
+let section, video, stream, socket, closing;
+let sending = null; // a frame that is being made
+let pending, sentAt, answered, dropped, history, cards, spoken, waits;
+let view; // shows the frame that was answered, so that its boxes lie on its faces
+let shown = []; // the frames on their way
+const canvas = document.createElement("canvas");
+
+export function start(root) {
+  section = root;
+  video = $("[data-video]", section);
+  view = $("[data-view]", section);
+  $("[data-where]", section).textContent = isLocal
+    ? "Frames are read on this computer and forgotten. Nothing is stored, nothing is sent on."
+    : `Frames go to ${location.host}, are read there and forgotten. Nothing is stored, nothing is sent on.`;
+  $("[data-start-camera]", section).addEventListener("click", open);
+  $("[data-stop]", section).addEventListener("click", () => {
+    close();
+    $("[data-start-camera]", section).focus();
+  });
+  legend($("[data-legend]", section));
+}
+
+export const leave = () => close();
+
+async function open() {
+  complain(section, null);
+  const button = $("[data-start-camera]", section);
+  button.disabled = true;
+  try {
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error("Browsers give the camera only to pages on this computer (localhost) or behind https.");
+    }
+    stream = await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" },
+    });
+  } catch (error) {
+    complain(section, new Error(refusal(error)));
+    return;
+  } finally {
+    button.disabled = false;
+  }
+  stream.getVideoTracks()[0].addEventListener("ended", () => {
+    close();
+    complain(section, new Error("The camera was taken away. Connect it, and start again."));
+  });
+  video.srcObject = stream;
+  await video.play().catch(() => {});
+  begin();
+}
+
+function refusal(error) {
+  return {
+    NotAllowedError: "The camera was refused. Allow it in the browser’s address bar, and start again; nothing is stored.",
+    NotFoundError: "There is no camera. Connect one, and start again.",
+    NotReadableError: "The camera is in use by another program. Close that one, and start again.",
+    OverconstrainedError: "This camera cannot give a picture that can be read.",
+  }[error.name] ?? error.message;
+}
+
+function begin() {
+  [pending, answered, dropped, history, cards, spoken, closing] = [0, [], 0, [], new Map(), 0, false];
+  [sentAt, waits, shown] = [[], [], []];
+  $("[data-frame]", section).style.aspectRatio = `${video.videoWidth || 4} / ${video.videoHeight || 3}`;
+  $("[data-curtain]", section).hidden = true;
+  $("[data-stop]", section).hidden = false;
+  $("[data-timeline]", section).hidden = false;
+  $("[data-stop]", section).focus();
+  say("The camera is on");
+  const mine = (socket = openSocket("/v1/live"));
+  mine.addEventListener("open", () => mine === socket && next());
+  mine.addEventListener("message", (event) => mine === socket && take(JSON.parse(event.data)));
+  mine.addEventListener("close", (event) => {
+    if (mine !== socket) return;
+    const wasClosing = closing;
+    close();
+    if (!wasClosing) complain(section, new Error(event.reason ? `The server ended it: ${event.reason}.` : "The server took no camera, or went away. It may be busy, or want its token: look at the terminal, and start again."));
+  });
+}
+
+function close() {
+  closing = true;
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  video.srcObject = null;
+  const old = socket;
+  socket = null;
+  old?.close(1000);
+  view.getContext("2d").clearRect(0, 0, view.width, view.height);
+  $("[data-boxes]", section).replaceChildren();
+  $("[data-cards]", section).replaceChildren();
+  $("[data-curtain]", section).hidden = false;
+  $("[data-stop]", section).hidden = true;
+  $("[data-rate]", section).textContent = "";
+  $("[data-nobody]", section).hidden = false;
+  $("[data-nobody]", section).textContent = "Nothing is read yet.";
+}
+
+/** Sends frames for as long as there is room for them on the way. */
+async function next() {
+  while (socket && stream && !sending && pending < AHEAD) {
+    const mine = socket;
+    sending = frame();
+    const blob = await sending;
+    sending = null;
+    if (mine !== socket) return;
+    if (blob && mine.readyState === WebSocket.OPEN) {
+      pending += 1;
+      sentAt.push(performance.now());
+      shown.push(await createImageBitmap(canvas));
+      mine.send(blob);
+    }
+  }
+}
+
+/** The camera's next frame as JPEG. */
+async function frame() {
+  await new Promise((resolve) => {
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(resolve);
+    setTimeout(resolve, 200); // a camera may pause
+  });
+  if (!video.videoWidth) return null;
+  const scale = Math.min(1, LONG_SIDE / Math.max(video.videoWidth, video.videoHeight));
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
+}
+
+function take(record) {
+  const now = performance.now();
+  pending -= 1 + record.dropped;
+  dropped += record.dropped;
+  sentAt.splice(0, record.dropped);
+  for (const passed of shown.splice(0, record.dropped)) passed.close();
+  const picture = shown.shift();
+  if (view.width !== picture.width) view.width = picture.width;
+  if (view.height !== picture.height) view.height = picture.height;
+  view.getContext("2d").drawImage(picture, 0, 0);
+  picture.close();
+  waits.push(now - sentAt.shift());
+  if (waits.length > 30) waits.shift();
+  answered.push(now);
+  while (answered[0] < now - 2000) answered.shift();
+  if (record.faces) show(record, now);
+  next();
+}
+
+function show(record, now) {
+  const seconds = now / 1000;
+  const wait = waits.reduce((sum, value) => sum + value, 0) / waits.length;
+  const rate = answered.length / Math.min(2, Math.max(0.5, (now - answered[0]) / 1000));
+  $("[data-rate]", section).textContent = `${rate.toFixed(0)} frames a second, each answered in ${wait < 1000 ? `${wait.toFixed(0)} ms` : `${(wait / 1000).toFixed(1)} s`}`;
+  const boxes = $("[data-boxes]", section);
+  while (boxes.children.length < record.faces.length) boxes.append(h("div", { class: "box" }, h("span", { class: "tag" })));
+  while (boxes.children.length > record.faces.length) boxes.lastChild.remove();
+  const { width, height } = record;
+  const across = view.clientWidth;
+  record.faces.forEach((face, index) => placeBox(boxes.children[index], face, { width, height, across, name: face.track, mirrored: true }));
+  showCards(record.faces);
+  const first = record.faces[0];
+  if (first) history.push({ time: seconds, shares: first.smoothed });
+  while (history.length && history[0].time < seconds - KEPT) history.shift();
+  const timeline = $("[data-canvas]", section);
+  drawTimeline(timeline, [{ samples: history.map(({ time, shares }) => ({ time: time - seconds, shares })) }], {
+    from: -KEPT, to: 0, gap: 3, label: (time) => (time ? `−${-time} s` : "now"),
+  });
+  if (now - spoken > SPOKEN) {
+    spoken = now;
+    const words = record.faces.map((face) => `Face ${face.track}: ${verdict(face)[0]}`).join(". ") || "Nobody in sight";
+    timeline.setAttribute("aria-label", `The expressions of the last minute. ${words}`);
+    say(words);
+  }
+}
+
+function showCards(faces) {
+  const nobody = $("[data-nobody]", section);
+  nobody.hidden = faces.length > 0;
+  nobody.textContent = "Nobody is in sight.";
+  for (const [track, old] of cards) {
+    if (!faces.some((face) => face.track === track)) {
+      old.element.remove();
+      cards.delete(track);
+    }
+  }
+  for (const face of faces.slice(0, 4)) {
+    let known = cards.get(face.track);
+    if (!known) {
+      const word = h("p", { class: "word" });
+      const table = bars(face.smoothed, `How likely each word is for face ${face.track}`);
+      const element = h("li", { class: "card" }, h("div", {}, h("h3", { class: "number" }, `Face ${face.track}`), word), table);
+      known = { element, word, table };
+      cards.set(face.track, known);
+      $("[data-cards]", section).append(element);
+    }
+    const [word, share] = verdict(face);
+    known.word.replaceChildren(h("span", { class: "swatch", "--colour": colour(word) }), capital(word), " ", h("small", {}, percent(share)));
+    known.table.update(face.smoothed);
+  }
+}

@@ -1,0 +1,81 @@
+// Talks to the server that sent this page, and to no other.
+import { $ } from "./dom.js";
+
+let token = sessionStorage.getItem("token");
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  token = given;
+  sessionStorage.setItem("token", token);
+  history.replaceState(null, "", location.pathname);
+}
+
+/** What went wrong, in a sentence for people. */
+export class Problem extends Error {
+  constructor(record, retry) {
+    const again = retry ? ` Try again in ${retry} s.` : "";
+    super(`${record.title ?? "Something went wrong"}. ${capital(record.detail ?? "")}.${again}`.replace("..", "."));
+    this.status = record.status;
+  }
+}
+
+const capital = (text) => text.replace(/^<upload>: /, "This file ").replace(/^./, (letter) => letter.toUpperCase());
+
+export const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
+
+/** Asks for the token, until there is one. */
+export function askForToken() {
+  const dialog = $("#token");
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      token = $("#token-field").value.trim() || null;
+      if (token) sessionStorage.setItem("token", token);
+      $("#token-field").value = "";
+      resolve();
+    }, { once: true });
+    if (!dialog.open) dialog.showModal();
+  });
+}
+
+/** Sends a request; asks for the token when it is wanted; throws a Problem when the answer is one. */
+export async function ask(path, options = {}) {
+  for (;;) {
+    let answer;
+    try {
+      answer = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem({ title: "The server does not answer", detail: "is mien serve still running?" });
+    }
+    if (answer.status === 401) {
+      await askForToken();
+      continue;
+    }
+    if (!answer.ok) throw await problemOf(answer);
+    return answer;
+  }
+}
+
+async function problemOf(answer) {
+  const record = await answer.json().catch(() => ({ title: `The server answered ${answer.status}` }));
+  return new Problem(record, answer.headers.get("Retry-After"));
+}
+
+/** Opens a socket; the token goes along as a protocol, since a page can add no other header. */
+export function openSocket(path) {
+  const protocols = ["mien.live.v1"];
+  if (token) {
+    const bytes = String.fromCharCode(...new TextEncoder().encode(token));
+    protocols.push("bearer." + btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", ""));
+  }
+  return new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`, protocols);
+}
+
+/** What the server can do and takes. */
+let known = null;
+export const abilities = () => (known ??= ask("/v1/models").then((answer) => answer.json()).catch((error) => {
+  known = null;
+  throw error;
+}));
+
+/** Where the pictures go: this computer, or another one. */
+export const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);

@@ -1,0 +1,274 @@
+// A video: sent, read frame by frame as it is answered, shown with its readings in step.
+import { $, complain, h, save, say, takeFiles } from "./dom.js";
+import { capital, colour, EXPRESSIONS, legend, percent, placeBox, verdict } from "./faces.js";
+import { abilities, askForToken, headers, Problem } from "./server.js";
+import { clock, drawTimeline } from "./timeline.js";
+
+const LANES = 5; // faces in the timeline
+
+let section, player, slider;
+let request = null;
+let frames = [];
+let text = "";
+let name = "video";
+let tracks = new Map(); // id → { samples, seconds of each expression }
+let chosen = null;
+let url = null;
+let redraw = 0;
+
+export function start(root) {
+  section = root;
+  player = $("[data-video]", section);
+  slider = $("[data-canvas]", section);
+  takeFiles(section, read);
+  legend($("[data-legend]", section));
+  $("[data-cancel]", section).addEventListener("click", () => request?.abort());
+  $("[data-save-json]", section).addEventListener("click", () =>
+    save(new Blob([text], { type: "application/x-ndjson" }), `${name.replace(/\.[^.]*$/, "")}.jsonl`));
+  const step = player.requestVideoFrameCallback
+    ? (_, { mediaTime }) => { overlay(mediaTime); player.requestVideoFrameCallback(step); }
+    : null;
+  if (step) player.requestVideoFrameCallback(step);
+  for (const event of ["timeupdate", "seeked", "loadeddata"]) player.addEventListener(event, () => overlay(player.currentTime));
+  player.addEventListener("error", () => {
+    if (player.src) say("This browser cannot play the video; its timeline is shown all the same");
+  });
+  const seek = (event) => {
+    const place = slider.getBoundingClientRect();
+    go(((event.clientX - place.left) / place.width) * length());
+  };
+  slider.addEventListener("pointerdown", (event) => { slider.setPointerCapture(event.pointerId); seek(event); });
+  slider.addEventListener("pointermove", (event) => event.buttons && seek(event));
+  slider.addEventListener("keydown", (event) => {
+    const now = player.currentTime;
+    const to = { ArrowRight: now + 1, ArrowLeft: now - 1, PageUp: now + 10, PageDown: now - 10, Home: 0, End: length() }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    go(to);
+  });
+  addEventListener("resize", draw);
+}
+
+export async function enter() {
+  const place = $("[data-limit]", section);
+  try {
+    const { video, limits } = await abilities();
+    place.textContent = video
+      ? `up to ${Math.round(limits.max_video_bytes / 1048576)} MiB and ${Math.round(limits.max_video_seconds / 60)} minutes`
+      : "This server cannot read videos: pip install \"mien[video]\"";
+    requestAnimationFrame(draw);
+  } catch (error) {
+    complain(section, error);
+  }
+}
+
+export function leave() {
+  player.pause();
+}
+
+const length = () => (Number.isFinite(player.duration) && player.duration > 0 ? player.duration : frames.at(-1)?.time ?? 0);
+
+function go(time) {
+  player.currentTime = Math.min(Math.max(time, 0), length());
+  overlay(player.currentTime);
+}
+
+async function read(file) {
+  request?.abort();
+  complain(section, null);
+  try {
+    const { limits } = await abilities();
+    if (file.size > limits.max_video_bytes) {
+      throw new Error(`This file has ${Math.round(file.size / 1048576)} MiB; videos may have ${Math.round(limits.max_video_bytes / 1048576)} MiB here. Cut or shrink it first.`);
+    }
+  } catch (error) {
+    complain(section, error);
+    return;
+  }
+  [frames, text, name, tracks, chosen] = [[], "", file.name || "video", new Map(), null];
+  $("[data-start]", section).hidden = true;
+  $("[data-result]", section).hidden = false;
+  $("[data-title]", section).textContent = "Looking for faces…";
+  $("[data-tracks]", section).replaceChildren();
+  $("[data-shares]", section).replaceChildren();
+  $("[data-boxes]", section).replaceChildren();
+  if (url) URL.revokeObjectURL(url);
+  player.src = url = URL.createObjectURL(file);
+  send(file);
+}
+
+/** Sends with XMLHttpRequest, which tells how much has gone, and gives the answer as it comes. */
+function send(file) {
+  const mine = (request = new XMLHttpRequest());
+  const bar = $("[data-progress]", section);
+  const step = $("[data-step]", section);
+  const begun = performance.now();
+  $("[data-reading]", section).hidden = false;
+  [bar.value, step.textContent] = [0, "Sending"];
+  say("Sending the video");
+  mine.open("POST", "/v1/video");
+  for (const [header, value] of Object.entries(headers())) mine.setRequestHeader(header, value);
+  mine.setRequestHeader("Content-Type", file.type.startsWith("video/") ? file.type : "application/octet-stream");
+  mine.upload.addEventListener("progress", (event) => {
+    bar.value = event.loaded / event.total;
+    step.textContent = `Sending, ${percent(bar.value)}`;
+  });
+  mine.upload.addEventListener("load", () => {
+    bar.removeAttribute("value");
+    step.textContent = "Reading";
+    say("The video is sent, and being read");
+  });
+  let taken = 0;
+  let problem = null;
+  const take = () => {
+    if (mine.status !== 200) return;
+    const end = mine.responseText.lastIndexOf("\n") + 1;
+    for (const line of mine.responseText.slice(taken, end).split("\n")) {
+      if (!line) continue;
+      const record = JSON.parse(line);
+      if (record.faces) add(record);
+      else problem = record;
+    }
+    taken = end;
+    text = mine.responseText.slice(0, end);
+    const now = frames.at(-1)?.time ?? 0;
+    const rate = frames.length / ((performance.now() - begun) / 1000);
+    if (length()) bar.value = now / length();
+    step.textContent = `Read to ${clock(now)} of ${clock(length())}, ${rate.toFixed(0)} frames a second`;
+    schedule();
+  };
+  mine.addEventListener("progress", take);
+  mine.addEventListener("loadend", async () => {
+    if (mine !== request) return;
+    request = null;
+    $("[data-reading]", section).hidden = true;
+    if (mine.status === 401) {
+      await askForToken();
+      send(file);
+      return;
+    }
+    if (mine.status === 200) take();
+    else if (mine.status) problem = parsed(mine.responseText);
+    else if (mine.readyState !== XMLHttpRequest.UNSENT) problem = { title: "The server does not answer", detail: "is mien serve still running?" };
+    if (problem) complain(section, new Problem(problem, mine.getResponseHeader("Retry-After")));
+    if (!frames.length) {
+      $("[data-result]", section).hidden = true;
+      $("[data-start]", section).hidden = false;
+      return;
+    }
+    finish();
+  });
+  mine.send(file);
+}
+
+function parsed(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return { title: "The server failed" };
+  }
+}
+
+function add(record) {
+  const before = frames.at(-1);
+  const seconds = before ? Math.min(1, Math.max(0, record.time - before.time)) : 0;
+  frames.push(record);
+  for (const face of record.faces) {
+    if (!tracks.has(face.track)) tracks.set(face.track, { samples: [], seconds: Object.fromEntries(EXPRESSIONS.map((word) => [word, 0])) });
+    const track = tracks.get(face.track);
+    track.samples.push({ time: record.time, shares: face.smoothed });
+    track.seconds[face.smoothed_expression] += seconds;
+  }
+}
+
+function schedule() {
+  redraw ||= requestAnimationFrame(() => {
+    redraw = 0;
+    list();
+    draw();
+  });
+}
+
+/** The faces that were seen for longest come first. */
+const ordered = () => [...tracks].sort((a, b) => b[1].samples.length - a[1].samples.length).slice(0, 12);
+
+function list() {
+  const shown = ordered();
+  if (chosen === null && shown.length) chosen = shown[0][0];
+  const place = $("[data-tracks]", section);
+  if (place.children.length !== shown.length) {
+    place.replaceChildren(...shown.map(([id]) => h("button", {
+      "aria-pressed": String(id === chosen),
+      "data-track": id,
+      onclick: () => { chosen = id; list(); draw(); overlay(player.currentTime); },
+    }, `Face ${id}`)));
+  }
+  for (const button of place.children) button.setAttribute("aria-pressed", String(Number(button.dataset.track) === chosen));
+  $("[data-title]", section).textContent = tracks.size === 1 ? "One face" : tracks.size ? `${tracks.size} faces` : "Looking for faces…";
+  if (chosen !== null) shares(tracks.get(chosen));
+}
+
+/** The share of time that a face spent in each expression. */
+function shares(track) {
+  const total = Object.values(track.seconds).reduce((sum, value) => sum + value, 0) || 1;
+  const rows = EXPRESSIONS.map((word) => h("tr", {},
+    h("th", { scope: "row" }, capital(word)),
+    h("td", {}, h("div", { class: "track", "aria-hidden": "true" }, bar(word, track.seconds[word] / total))),
+    h("td", { class: "value" }, percent(track.seconds[word] / total))));
+  $("[data-shares]", section).replaceChildren(h("div", { class: "card" },
+    h("p", { class: "quiet" }, `Face ${chosen}, in sight for ${total.toFixed(1)} s: share of that time in each expression`),
+    h("table", { class: "bars" }, h("caption", { class: "hidden" }, `Share of time in each expression, face ${chosen}`), h("tbody", {}, ...rows))));
+}
+
+function bar(word, share) {
+  const element = h("i", { "--colour": colour(word) });
+  element.style.width = `${100 * share}%`;
+  return element;
+}
+
+function finish() {
+  list();
+  draw();
+  overlay(player.currentTime);
+  const title = $("[data-title]", section);
+  if (!tracks.size) title.textContent = "Nobody";
+  say(`${frames.length} frames are read. ${title.textContent}`);
+}
+
+function draw() {
+  if (!frames.length) return;
+  const lanes = ordered().slice(0, LANES).map(([id, { samples }]) => ({ name: `Face ${id}`, samples }));
+  if (!lanes.length) lanes.push({ samples: [] });
+  slider.style.height = `${Math.max(140, 58 * lanes.length) + 22}px`;
+  const now = player.currentTime;
+  drawTimeline(slider, lanes, { from: 0, to: Math.max(length(), 0.1), cursor: now, gap: 0.6 });
+  slider.setAttribute("aria-valuemax", length().toFixed(1));
+  slider.setAttribute("aria-valuenow", now.toFixed(1));
+  const face = at(now)?.faces.find((one) => one.track === chosen);
+  slider.setAttribute("aria-valuetext", `${clock(now)}${face ? `, face ${chosen}: ${verdict(face)[0]}` : ""}`);
+}
+
+/** The frame that is shown at a time: the last that is not after it. */
+function at(time) {
+  let [low, high] = [0, frames.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (frames[middle].time <= time + 0.002) low = middle;
+    else high = middle - 1;
+  }
+  return frames[low];
+}
+
+function overlay(time) {
+  const record = frames.length ? at(time) : null;
+  const faces = record && Math.abs(record.time - time) < 0.5 ? record.faces : [];
+  const boxes = $("[data-boxes]", section);
+  while (boxes.children.length < faces.length) boxes.append(h("div", { class: "box" }, h("span", { class: "tag" })));
+  while (boxes.children.length > faces.length) boxes.lastChild.remove();
+  faces.forEach((face, index) => {
+    const { width, height } = record;
+    placeBox(boxes.children[index], face, { width, height, across: player.clientWidth, name: face.track });
+    boxes.children[index].classList.toggle("chosen", face.track === chosen && tracks.size > 1);
+  });
+  draw();
+}

@@ -1,0 +1,192 @@
+"""Reads the faces of a film, frame by frame.
+
+    for frame in mien.read_video("party.mp4"):
+        for face in frame:
+            print(frame.time, face.track, face.smoothed_expression)
+
+Two threads share the work: one decodes and finds, the other cuts out and reads faces, of several frames at once.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from mien.follow import SEARCH_EVERY, SMOOTHING, FaceTracker, Seen, VideoFrame
+from mien.image import DEFAULT_MAX_PIXELS
+from mien.recognize import Recognizer
+
+if TYPE_CHECKING:
+    from mien.clip import Clip, ClipSource
+
+# Faces whose expressions are read at once, at most so many frames together: more would save little.
+_BATCH: Final = 8
+# Frames that are found ahead of the reader, at most so many bytes of them, but two in any case.
+_AHEAD: Final = 16
+_AHEAD_BYTES: Final = 48 << 20
+
+
+def read_video(
+    source: "ClipSource",
+    *,
+    recognizer: Recognizer | None = None,
+    smoothing: float = SMOOTHING,
+    search_every: float = SEARCH_EVERY,
+    pixels: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> "VideoReader":
+    """Reads the faces of a film.
+
+    Args:
+        source: a path, the bytes of a file, or a binary file object that can seek.
+        recognizer: what finds and reads faces; None makes one with default models. One with ``threads=1`` is
+            quickest on two cores, since two threads use it at once.
+        smoothing: time constant in seconds of the smoothed readings; 0 leaves them as they are.
+        search_every: seconds between two searches of the whole frame, which find who is new; in between, known
+            faces are looked for near where they were. 0 searches each frame whole, and takes five times as long.
+        pixels: whether frames keep their pixels, which VideoFrame.draw() needs.
+        max_pixels: films whose frames have more pixels are refused before they are decoded.
+
+    Returns:
+        An iterator over the frames, in constant memory. Close it, or use it in a `with`, if you stop early.
+
+    Raises:
+        VideoError: the film is missing, no film, without pictures, or too large. While iterating, after the last
+            frame that could be read: it was cut short.
+        ConfigError: PyAV is not installed, a number is out of range, or the recogniser has no detector.
+    """
+    return VideoReader(
+        source,
+        recognizer=recognizer,
+        smoothing=smoothing,
+        search_every=search_every,
+        pixels=pixels,
+        max_pixels=max_pixels,
+    )
+
+
+def default_threads() -> int:
+    """Threads for each of the two networks: they run at once, so half of the processor's cores."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+class VideoReader(Iterator[VideoFrame]):
+    """The frames of a film with their faces; see `read_video`.
+
+    Attributes:
+        clip: the film: its `name`, `rate`, `duration`, `count` of frames as stated, and how many pieces were
+            `damaged` and left out so far.
+    """
+
+    def __init__(
+        self,
+        source: "ClipSource",
+        *,
+        recognizer: Recognizer | None = None,
+        smoothing: float = SMOOTHING,
+        search_every: float = SEARCH_EVERY,
+        pixels: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
+        """Opens a film; see `read_video`."""
+        from mien.clip import Clip  # it needs PyAV, which may not be installed
+
+        self.clip = Clip(source, max_pixels=max_pixels)
+        try:
+            self._tracker = FaceTracker(
+                Recognizer(threads=default_threads()) if recognizer is None else recognizer,
+                smoothing=smoothing,
+                search_every=search_every,
+                source=self.clip.name,
+            )
+        except BaseException:
+            self.clip.close()
+            raise
+        self._pixels = pixels
+        self._frames = self._read()
+
+    def __next__(self) -> VideoFrame:
+        """The next frame."""
+        return next(self._frames)
+
+    def __enter__(self) -> Self:
+        """Is the reader itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the film."""
+        self.close()
+
+    def close(self) -> None:
+        """Stops reading, and closes the film."""
+        self._frames.close()
+        self.clip.close()
+
+    def _read(self) -> Generator[VideoFrame, None, None]:
+        """Reads the expressions of the frames that another thread finds the faces of."""
+        width, height = self.clip.size
+        depth = max(2, min(_AHEAD, _AHEAD_BYTES // max(1, 3 * width * height)))
+        finder = _Finder(self.clip, self._tracker, self._pixels, depth)
+        try:
+            waiting: list[Seen] = []
+            while True:
+                item = finder.take()
+                if isinstance(item, Seen):
+                    waiting.append(item)
+                    # Nothing waits for the sake of a full batch.
+                    gathered = sum(len(one.tracks) for one in waiting)
+                    if finder.more and gathered < _BATCH and len(waiting) < min(_BATCH, depth):
+                        continue
+                yield from self._tracker.read(waiting)
+                waiting = []
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    return
+        finally:
+            finder.stop()
+            self.clip.close()
+
+
+class _Finder:
+    """A thread that decodes a film and finds its faces, a few frames ahead of whoever reads them."""
+
+    def __init__(self, clip: "Clip", tracker: FaceTracker, pixels: bool, depth: int) -> None:
+        self._clip, self._tracker, self._pixels = clip, tracker, pixels
+        self._found: queue.Queue[Seen | BaseException | None] = queue.Queue()
+        self._room = threading.Semaphore(depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mien-find", daemon=True)
+        self._thread.start()
+
+    @property
+    def more(self) -> bool:
+        """Whether there is something to take at once."""
+        return not self._found.empty()
+
+    def take(self) -> "Seen | BaseException | None":
+        """The next frame; or what went wrong, or None, after the last one."""
+        item = self._found.get()
+        self._room.release()
+        return item
+
+    def stop(self) -> None:
+        """Ends the thread, wherever it is."""
+        self._stopped.set()
+        self._room.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for time, image in self._clip:
+                self._room.acquire()
+                if self._stopped.is_set():
+                    return
+                self._found.put(self._tracker.find(image, time, pixels=self._pixels))
+            self._found.put(None)
+        except BaseException as error:  # told by whoever takes the frames
+            self._found.put(error)

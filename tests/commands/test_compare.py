@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mien.commands.compare import compare
+from mien.errors import ConfigError
+
+
+@pytest.fixture
+def peers(tmp_path: Path) -> list[str]:
+    for name, word in (("glad", "happy"), ("even", "neutral")):
+        rows = "".join(f"{row},{word}\n" for row in range(42))
+        (tmp_path / f"{name}.csv").write_text("row,answer\n" + rows)
+    return [str(tmp_path / "glad.csv"), str(tmp_path / "even.csv")]
+
+
+@pytest.mark.parametrize("ending", ["json", "html"])
+def test_side_by_side(
+    peers: list[str],
+    ending: str,
+    voted: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = tmp_path / "new" / f"side.{ending}"
+    compare(*peers, data=voted, split="PublicTest", out=out)
+    said = capsys.readouterr().out
+    assert "original labels, 7 classes (n = 42)" in said
+    assert "against glad" in said
+    assert "+0.0 (" in said
+    assert "one person" in said
+    if ending == "json":
+        record = json.loads(out.read_text())
+        assert record["truths"]["original_labels"]["against_first"][0]["only_other_right"] == 6
+    else:
+        assert "glad and even, side by side" in out.read_text()
+
+
+def test_wrong_use(peers: list[str], voted: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="two models or more"):
+        compare(peers[0], data=voted)
+    with pytest.raises(ConfigError, match="end the name in"):
+        compare(*peers, data=voted, out=tmp_path / "side.txt")

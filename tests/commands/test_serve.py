@@ -1,0 +1,141 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("fastapi", reason='needs pip install "mien[serve]"')
+
+from mien.commands.serve import serve
+from mien.errors import ConfigError
+from mien.serve.limits import Limits
+from mien.serve.server import loopback
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("mien.example", False),
+        ("", False),
+    ],
+)
+def test_loopback(host: str, local: bool) -> None:
+    assert loopback(host) is local
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_others_are_let_in_only_with_a_token_or_when_it_is_said(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"set MIEN_TOKEN .* or say --insecure"):
+        serve(host=host, port=0)
+
+
+@pytest.mark.parametrize("token", ["", " ", " secret", "se\ncret", "größe"])
+def test_a_token_that_no_header_could_hold_is_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match="--token, MIEN_TOKEN: must be"):
+        serve(port=0, token=token)
+
+
+def test_an_address_that_cannot_be_had_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1, port {port}: .*choose another --port"):
+            serve(port=port)
+    with pytest.raises(ConfigError, match=r"--host nowhere\.invalid: .*name an address of this computer"):
+        serve(host="nowhere.invalid", insecure=True)
+
+
+@pytest.fixture
+def running() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mien", "serve", "--no-open", "--port", "0", "--threads", "1"),
+            *("--idle-seconds", "0.5", "--max-connections", "3", "--host", "127.0.0.1"),
+        ],
+        env={**ENVIRONMENT, "MIEN_TOKEN": "secret"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://(127\.0\.0\.1):(\d+)/$", line)
+    assert found, line + process.communicate()[1]
+    yield process, found[0]
+    process.kill()
+    process.communicate()
+
+
+def test_it_runs_guards_and_ends(running: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = running
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+    with urllib.request.urlopen(address + "readyz") as answer:
+        assert answer.status == 200
+        assert "server" not in answer.headers
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(address + "v1/models")
+    # One that never says what it wants is left; so is one that is slow to say it.
+    for start in (b"", b"POST /v1/predict HTTP/1.1\r\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+            silent.sendall(start)
+            assert silent.recv(100) == b""
+    # A body that stands still is a problem; so is what is no HTTP.
+    for sent, status in (
+        (
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n"
+            b"Content-Length: 9\r\n\r\nx",
+            b"408",
+        ),
+        (b"\x16\x03\x01 hello\r\n\r\n", b"400"),
+    ):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+            slow.sendall(sent)
+            answer_bytes = slow.recv(4096)
+            while chunk := slow.recv(4096):
+                answer_bytes += chunk
+        assert answer_bytes.startswith(b"HTTP/1.1 " + status)
+        assert b"application/problem+json" in answer_bytes
+    # No more connections than there may be.
+    held = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3)]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as fourth:
+        try:
+            fourth.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answered = fourth.recv(10)
+        except ConnectionError:
+            answered = b""
+    assert answered == b""
+    for one in held:
+        one.close()
+    # Ctrl-C.
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    process.send_signal(signal.SIGINT)
+    out, complaints = process.communicate()
+    timer.cancel()
+    assert (process.returncode, complaints) == (130, "mien: stopped\n")
+    assert "secret" not in out
+
+
+def test_limits_are_options(capsys: pytest.CaptureFixture[str]) -> None:
+    from mien.cli import app
+
+    app(["serve", "--help"])
+    told = capsys.readouterr().out
+    for name in Limits.__slots__:
+        assert f"--{name.replace('_', '-')}" in told

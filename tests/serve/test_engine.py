@@ -1,0 +1,130 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mien.recognize import Recognizer
+from mien.serve.engine import Engine, Upload
+from mien.serve.limits import Limits
+from mien.serve.metrics import Metrics
+from mien.serve.problems import ProblemError
+
+
+def sample(metrics: Metrics, name: str) -> float:
+    value = metrics.registry.get_sample_value(name)
+    assert value is not None
+    return value
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def engine(recognizer: Recognizer, metrics: Metrics) -> Iterator[Engine]:
+    engine = Engine(recognizer, Limits(max_queue=6, max_files=6, max_batch=4), metrics)
+    yield engine
+    engine.close()
+
+
+def test_pictures_of_many_clients_are_read_together(
+    engine: Engine, metrics: Metrics, portrait: bytes
+) -> None:
+    async def clients() -> list[str]:
+        gate = threading.Event()
+        held = asyncio.ensure_future(engine.call(gate.wait))  # so that they gather
+        asking = [asyncio.ensure_future(engine.read([Upload(portrait, f"{n}")])) for n in range(4)]
+        while len(engine._ready) < 4:
+            await asyncio.sleep(0.01)
+        gate.set()
+        await held
+        return [(await one)[0].source for one in asking]
+
+    assert asyncio.run(clients()) == ["0", "1", "2", "3"]
+    assert sample(metrics, "mien_batch_pictures_count") == 1
+    assert sample(metrics, "mien_batch_pictures_sum") == 4
+
+
+def test_what_is_more_than_fits_is_refused_at_once_and_taken_again_later(
+    engine: Engine, metrics: Metrics, portrait: bytes
+) -> None:
+    async def clients() -> None:
+        gate = threading.Event()
+        held = asyncio.ensure_future(engine.call(gate.wait))
+        asking = [asyncio.ensure_future(engine.read([Upload(portrait, "a")] * 3)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ProblemError, match="6 pictures are waiting: try again in") as caught:
+            await engine.read([Upload(portrait, "b")])
+        assert caught.value.status == 503
+        assert int(caught.value.headers["Retry-After"]) >= 1
+        gate.set()
+        await asyncio.gather(held, *asking)
+        (faces,) = await engine.read([Upload(portrait, "c")])
+        assert len(faces) == 1
+
+    asyncio.run(clients())
+    assert metrics.registry.get_sample_value("mien_refused_total", {"full": "queue"}) == 1
+    assert sample(metrics, "mien_queue_pictures") == 0
+
+
+def test_one_that_cannot_be_read_spoils_no_other(engine: Engine, portrait: bytes) -> None:
+    uploads = [Upload(portrait, "good.jpg"), Upload(b"junk", "bad\n.jpg"), Upload(portrait[:2000], "cut.jpg")]
+    good, bad, cut = asyncio.run(engine.read(uploads))
+    assert (good.error, len(good), good.source) == (None, 1, "good.jpg")
+    assert bad.error is not None
+    assert bad.error.startswith("'bad\\n.jpg': is not a JPEG")
+    assert cut.error is not None
+    assert cut.error.startswith("cut.jpg: is damaged or cut short")
+
+
+def test_the_surest_faces_are_kept(engine: Engine, recognizer: Recognizer, examples: Path) -> None:
+    content = (examples / "together.jpg").read_bytes()  # four faces; the recogniser here keeps three
+    (faces,) = asyncio.run(engine.read([Upload(content, "together.jpg")]))
+    assert len(faces) == 3
+    scores = [face.detection_score for face in faces]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_who_went_away_is_passed_over(engine: Engine, metrics: Metrics, portrait: bytes) -> None:
+    async def clients() -> None:
+        gate = threading.Event()
+        held = asyncio.ensure_future(engine.call(gate.wait))
+        gone = asyncio.ensure_future(engine.read([Upload(portrait, "gone")]))
+        while not engine._ready:
+            await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        gate.set()
+        await held
+        await engine.read([Upload(portrait, "here")])
+
+    asyncio.run(clients())
+    assert sample(metrics, "mien_batch_pictures_sum") == 1
+    assert sample(metrics, "mien_queue_pictures") == 0
+
+
+def test_an_error_in_work_comes_to_who_asked_and_stops_nobody(engine: Engine, portrait: bytes) -> None:
+    async def clients() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await engine.call(lambda: 1 / 0)
+        assert len((await engine.read([Upload(portrait, "a")]))[0]) == 1
+
+    asyncio.run(clients())
+
+
+def test_what_was_taken_is_finished_before_the_end(engine: Engine, portrait: bytes) -> None:
+    async def clients() -> None:
+        asking = asyncio.ensure_future(engine.read([Upload(portrait, "a")]))
+        await asyncio.sleep(0)
+        engine.refuse_new()
+        assert not engine.ready
+        with pytest.raises(ProblemError, match="is being stopped"):
+            await engine.read([Upload(portrait, "b")])
+        assert len((await asking)[0]) == 1
+
+    asyncio.run(clients())
+    engine.close()
+    assert not engine._thread.is_alive()

@@ -1,0 +1,246 @@
+"""The page in a real browser, on the real command."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("playwright", reason="needs pip install playwright")
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+WAIT = 30_000  # milliseconds that a busy machine may take
+HARMLESS = ("Failed to load resource",)  # what Chromium itself says of an answer that is a problem
+
+
+@pytest.fixture(scope="module")
+def camera_clip(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's fake camera shows: one face that moves, as Motion JPEG."""
+    picture = Image.open(examples / "astronaut.jpg").convert("RGB")
+    stream = io.BytesIO()
+    for step in range(20):
+        picture.crop((40 + step, 0, 440 + step, 300)).resize((640, 480)).save(stream, "JPEG", quality=85)
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    path.write_bytes(stream.getvalue())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, camera_clip: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                *("--no-sandbox", "--use-fake-device-for-media-stream"),
+                f"--use-file-for-fake-video-capture={camera_clip}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(WAIT)
+    expect.set_options(timeout=WAIT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: str) -> Iterator[Page]:
+    """The page, just opened. It must ask nobody but its server, and have nothing to complain about."""
+    page = context.new_page()
+    strangers, complaints = [], []
+    page.on(
+        "request", lambda request: strangers.append(request.url) if not ours(request.url, server) else None
+    )
+    page.on(
+        "websocket", lambda socket: strangers.append(socket.url) if not ours(socket.url, server) else None
+    )
+    page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server)
+    yield page
+    assert strangers == []
+    assert [text for text in complaints if not text.startswith(HARMLESS)] == []
+
+
+def ours(url: str, server: str) -> bool:
+    return url.startswith((server, server.replace("http", "ws"), "blob:", "data:"))
+
+
+def check_accessible(page: Page) -> None:
+    """Asks axe-core for every rule of WCAG 2.2 A and AA, and best practice."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    source = Path(axe.__file__).parent / "axe.min.js"
+    if not source.exists():
+        source = next(Path(axe.__file__).parent.rglob("axe*.js"))
+    # The page lets no foreign program run, so it is brought in past the page's own rules.
+    page.evaluate(source.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    told = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]]
+    assert told == []
+    assert len(found["passes"]) > 10
+
+
+def choose(page: Page, path: Path, section: str = "photograph") -> None:
+    page.set_input_files(f"#{section} [data-start] [data-file]", path)
+
+
+def test_a_photograph_that_is_chosen(page: Page, examples: Path) -> None:
+    choose(page, examples / "together.jpg")
+    expect(page.locator("#photograph [data-title]")).to_have_text("4 faces")
+    expect(page.locator("#photograph .card")).to_have_count(4)
+    boxes = page.locator("#photograph .box")
+    expect(boxes).to_have_count(4)
+    picture = page.locator("#photograph .frame img").bounding_box()
+    assert picture is not None
+    for index in range(4):
+        box = boxes.nth(index).bounding_box()
+        assert box is not None
+        assert picture["x"] <= box["x"]
+        assert box["x"] + box["width"] <= picture["x"] + picture["width"] + 1
+    boxes.nth(2).click()
+    expect(page.locator("#face-3")).to_be_focused()
+    expect(page.locator("#photograph .card").first).to_contain_text("ten people")
+    check_accessible(page)
+    with page.expect_download() as download:
+        page.click("[data-save-json]")
+    record = json.loads(download.value.path().read_text())
+    assert (record["source"], len(record["faces"])) == ("together.jpg", 4)
+    with page.expect_download() as download:
+        page.click("[data-save-picture]")
+    assert download.value.suggested_filename == "together-mien.jpg"
+    with Image.open(download.value.path()) as saved:
+        assert saved.size == (record["width"], record["height"])
+
+
+def test_an_example_and_what_its_reading_rests_on(page: Page) -> None:
+    page.click("[data-example='astronaut.jpg']")
+    expect(page.locator("#photograph [data-title]")).to_have_text("One face")
+    expect(page.locator("#photograph .word")).to_contain_text("Happy")
+    page.click("text=What does this rest on?")
+    expect(page.locator(".explanation")).to_contain_text("Happy")
+    check_accessible(page)
+    page.click("[data-back]")
+    expect(page.locator("[data-example='astronaut.jpg']")).to_be_focused()
+
+
+def test_a_photograph_that_is_pasted_and_one_that_is_dropped(
+    page: Page, portrait: bytes, examples: Path
+) -> None:
+    give = """([name, bytes, kind]) => {
+        const data = new DataTransfer();
+        const content = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+        data.items.add(new File([content], name, { type: "image/jpeg" }));
+        const event = kind === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })
+            : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+        document.querySelector("#photograph").dispatchEvent(event);
+    }"""
+    page.evaluate(give, ["pasted.jpg", base64.b64encode(portrait).decode(), "paste"])
+    expect(page.locator("#photograph [data-title]")).to_have_text("One face")
+    cat = (examples / "cat.jpg").read_bytes()
+    page.evaluate(give, ["cat.jpg", base64.b64encode(cat).decode(), "drop"])
+    expect(page.locator("#photograph [data-title]")).to_have_text("Nobody")
+    expect(page.locator("#photograph .cards")).to_contain_text("No face was found")
+
+
+def test_what_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear all")
+    choose(page, tmp_path / "letter.jpg")
+    expect(page.locator("#photograph [data-problem]")).to_contain_text("is not a JPEG, PNG, WebP")
+    check_accessible(page)
+
+
+def test_the_camera(page: Page, context: BrowserContext) -> None:
+    context.grant_permissions(["camera"])
+    page.click("#tab-camera")
+    expect(page.locator("#camera [data-where]")).to_contain_text("Nothing is stored")
+    page.click("[data-start-camera]")
+    expect(page.locator("#camera .card .word")).to_contain_text("Happy")
+    expect(page.locator("#camera [data-rate]")).to_contain_text("frames a second")
+    expect(page.locator("#camera div.box")).to_have_count(1)
+    check_accessible(page)
+    page.click("[data-stop]")
+    expect(page.locator("[data-start-camera]")).to_be_focused()
+    expect(page.locator("#camera .card")).to_have_count(0)
+
+
+def test_a_camera_that_is_refused(page: Page) -> None:
+    page.click("#tab-camera")
+    page.click("[data-start-camera]")
+    expect(page.locator("#camera [data-problem]")).to_contain_text("The camera was refused")
+    check_accessible(page)
+
+
+def test_a_video(page: Page, clip: Path) -> None:
+    page.click("#tab-video")
+    choose(page, clip, "video")
+    expect(page.locator("#video [data-title]")).to_have_text("2 faces")
+    expect(page.locator("[data-reading]")).to_be_hidden()
+    slider = page.locator("#video [role=slider]")
+    expect(slider).to_have_attribute("aria-valuemax", "2.0")
+    slider.focus()
+    slider.press("End")
+    expect(slider).to_have_attribute("aria-valuetext", "0:02")
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", "0:00, face 1: happy")
+    expect(page.locator("#video div.box")).to_have_count(1)
+    page.click("text=Face 2")
+    expect(page.locator("[data-shares]")).to_contain_text("Face 2, in sight for")
+    check_accessible(page)
+    with page.expect_download() as download:
+        page.click("#video [data-save-json]")
+    assert len(download.value.path().read_text().splitlines()) == 20
+
+
+def test_what_is_no_video_is_refused_in_a_sentence(page: Page, examples: Path) -> None:
+    page.click("#tab-video")
+    choose(page, examples / "SOURCES.md", "video")
+    expect(page.locator("#video [data-problem]")).to_be_visible()
+    expect(page.locator("#video [data-start]")).to_be_visible()
+
+
+def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("#tab-photograph")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-camera")).to_be_focused()
+    expect(page.locator("#camera")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#photograph")).to_be_visible()
+    for _ in range(4):  # the link to the API, the choice of a file, two examples
+        page.keyboard.press("Tab")
+    expect(page.locator("[data-example='together.jpg']")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#photograph .card")).to_have_count(1)
+    box = page.locator("#photograph button.box")
+    box.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#face-1")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(browser: Browser, server: str, scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    for place in ("/", "/#camera", "/#video", "/docs"):
+        page.goto(server + place)
+        page.wait_for_load_state("networkidle")
+        check_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    context.close()
