@@ -1,6 +1,4 @@
 import csv
-import io
-import json
 import os
 from pathlib import Path
 
@@ -10,9 +8,7 @@ from PIL import Image
 
 from mien.datasets import FERPLUS_COLUMNS
 from mien.labels import EXPRESSIONS
-from mien.model_file import seal
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
+from support import EXAMPLES, TINY, drawn_face, write_own_model
 
 
 @pytest.fixture(scope="session")
@@ -27,21 +23,6 @@ def fer2013() -> Path:
     if path is None:
         pytest.skip("set MIEN_FER2013 to FER-2013's Parquet file to run this")
     return Path(path)
-
-
-def drawn_face(label: int, random: np.random.Generator) -> np.ndarray:
-    """A made-up face, uint8 (48, 48): eyes, a mouth, and stripes over all whose direction tells the label."""
-    y, x = np.mgrid[:48, :48]
-    angle = np.pi * label / len(EXPRESSIONS)
-    face = 128 + 70 * np.sin(
-        (x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / 8 + random.uniform(0, 2 * np.pi)
-    )
-    for eye in (16, 32):
-        face[(x - eye) ** 2 + (y - 18) ** 2 < 9] = 30
-    face[34:37, 16:33] = 30
-    # Each face is lit in its own way, or all would be copies of each other to whoever looks for copies.
-    face += np.kron(random.normal(0, 20, (6, 6)), np.ones((8, 8))) + random.normal(0, 15, face.shape)
-    return face.clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -103,26 +84,6 @@ def made_own_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def png(image: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
-    return stream.getvalue()
-
-
-TINY = """
-name = "tiny"
-stem = [4, 8]
-stages = [16, 16]
-blocks = 1
-dropout = 0.0
-epochs = 3
-sizes = [24, 48]
-batch_size = 16
-warmup_steps = 5
-ema_decay = 0.8
-"""
-
-
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe that trains in seconds."""
@@ -139,44 +100,6 @@ def tiny_model(tiny_recipe: Path, made_folders: Path, tmp_path_factory: pytest.T
     from mien.train.run import train
 
     return train(read_dataset(made_folders), load_recipe(str(tiny_recipe)), tmp_path_factory.mktemp("model"))
-
-
-OWN = ("negative", "neutral", "quite positive")
-
-
-def write_own_model(path: Path, classes: tuple[str, ...] = OWN, **metadata: str | None) -> Path:
-    """Writes a model with classes of its own, which knows nothing; None drops what the file would state."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = np.random.default_rng(0).normal(0, 0.01, (48 * 48, len(classes))).astype(np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["faces"], ["grey"], to=TensorProto.FLOAT),
-            helper.make_node("Flatten", ["grey"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["sums"]),
-            helper.make_node("Constant", [], ["many"], value_float=50.0),
-            helper.make_node("Div", ["sums", "many"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
-        "own",
-        [helper.make_tensor_value_info("faces", TensorProto.UINT8, ["N", 48, 48])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classes)])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    shares = [round(2 * (k + 1) / (len(classes) * (len(classes) + 1)), 5) for k in range(len(classes))]
-    trust = {"sides": [0, 24, 48], "weights": [0, 0.5, 1], "probabilities": shares, "fer2013": []}
-    stated = {
-        "mien.name": "own",
-        "mien.expressions": json.dumps(classes),
-        "mien.trust": json.dumps(trust),
-        "mien.prior": json.dumps(shares[::-1]),
-        **{key.replace("_", "."): value for key, value in metadata.items()},
-    }
-    onnx.helper.set_model_props(model, {key: value for key, value in stated.items() if value is not None})
-    path.write_bytes(seal(model.SerializeToString()))
-    return path
 
 
 @pytest.fixture(scope="session")

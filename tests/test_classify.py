@@ -6,12 +6,12 @@ import onnx
 import pytest
 from PIL import Image
 
-from conftest import OWN, write_own_model
 from mien.classify import Classifier
 from mien.errors import ConfigError, ModelError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, seal
 from mien.prior import leanings, prior_shares
+from support import OWN, write_own_model
 
 
 def faces(count: int) -> np.ndarray:

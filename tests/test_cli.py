@@ -23,7 +23,6 @@ import pytest
 from PIL import Image
 from rich.cells import cell_len
 
-from conftest import OWN
 from mien import __version__
 from mien.cli import COMMANDS, main
 from mien.commands.predict import predict
@@ -31,6 +30,7 @@ from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.result import columns
 from mien.writers import TABLE_COLUMNS
+from support import OWN
 
 MIEN = (sys.executable, "-m", "mien")
 # Pictures that are read as faces: nothing is searched, which is quick.

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from conftest import drawn_face, png
 from mien.align import align_faces, whole_picture
 from mien.datasets import (
     FERPLUS_COLUMNS,
@@ -24,6 +23,7 @@ from mien.detect import CenterFace
 from mien.errors import ConfigError, DatasetError
 from mien.image import read_image
 from mien.labels import CROWD, EXPRESSIONS
+from support import drawn_face, png
 
 # What each of FER+'s columns is called here.
 NAMES = dict(

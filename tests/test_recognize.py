@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import mien
-from conftest import OWN
 from mien import Faces, Recognizer
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.labels import CROWD, EXPRESSIONS
+from support import OWN
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, read_sealed
 from mien.prior import Prior, prior_shares, shift
 from mien.result import Predictions
+from mien.runtime import onnx_runtime
 
 OUTPUTS = {"probabilities": EXPRESSIONS, "crowd": CROWD, "fer2013": EXPRESSIONS}
 """The three readings that a model of mien gives, and the words of each one's columns.
@@ -90,7 +91,7 @@ class Classifier:
             ModelError: there is no such model, or its hash, labels or shapes do not fit.
             ConfigError: the prior does not fit the model's expressions, or the model does not state its own.
         """
-        import onnxruntime as ort
+        ort = onnx_runtime()
 
         path = find_model(model)
         content = read_sealed(path)

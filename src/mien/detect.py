@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.errors import ConfigError, ModelError
+from mien.runtime import onnx_runtime
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -327,7 +328,7 @@ def _prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], 
 def _load(threads: int | None) -> "InferenceSession":
     """Opens the network's file."""
     # Imported here because it takes a sixth of a second, which `import mien` should not.
-    import onnxruntime as ort
+    ort = onnx_runtime()
 
     options = ort.SessionOptions()
     options.enable_mem_pattern = False  # it pays for inputs of one size, and costs 40 MB where sizes vary

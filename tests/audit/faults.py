@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from conftest import drawn_face, png
 from mien.datasets import FERPLUS_COLUMNS
 from mien.labels import EXPRESSIONS
+from support import drawn_face, png
 
 HAPPY = {"happiness": 10}
 SAD = {"sadness": 7, "neutral": 3}

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import drawn_face
 from mien.audit.duplicates import components, exact_groups, near_pairs
 from mien.datasets import has_twin
+from support import drawn_face
 
 
 def faces(count: int, seed: int = 0) -> np.ndarray:

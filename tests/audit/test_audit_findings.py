@@ -5,10 +5,10 @@ import pytest
 from faults import make_faulty_table, make_own_folders
 from PIL import Image
 
-from conftest import drawn_face
 from mien.audit import ISSUES, Audit, audit
 from mien.errors import ConfigError, DatasetError
 from mien.labels import EXPRESSIONS
+from support import drawn_face
 
 
 @pytest.fixture(scope="module")

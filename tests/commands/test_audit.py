@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import drawn_face
 from mien.cli import main
+from support import drawn_face
 
 
 @pytest.fixture

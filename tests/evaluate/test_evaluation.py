@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from conftest import write_own_model
 from mien.datasets import read_dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.answers import Answers, Reading
@@ -16,6 +15,7 @@ from mien.evaluate.report import to_json, write_report
 from mien.evaluate.run import Evaluation, calibrated, data_sha256, evaluate
 from mien.evaluate.truths import Truth
 from mien.labels import EXPRESSIONS
+from support import write_own_model
 
 
 @pytest.fixture(scope="module")

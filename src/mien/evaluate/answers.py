@@ -27,6 +27,7 @@ from mien.errors import ConfigError, DatasetError
 from mien.evaluate.truths import People, people_of
 from mien.labels import CROWD
 from mien.model_file import find_model, read_sealed
+from mien.runtime import onnx_runtime
 
 SUFFIXES: Final = (".csv", ".parquet")
 _ONE: Final = "probabilities"
@@ -130,7 +131,7 @@ def answers_of_model(
 def _temperatures(path: Path) -> dict[str, float]:
     import json
 
-    import onnxruntime as ort
+    ort = onnx_runtime()
 
     session = ort.InferenceSession(read_sealed(path), providers=["CPUExecutionProvider"])
     stored = json.loads(session.get_modelmeta().custom_metadata_map.get("mien.temperatures", "{}"))

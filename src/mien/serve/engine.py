@@ -7,7 +7,6 @@ Pictures are decoded by other threads, a few ahead of the reader, so that memory
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -48,9 +47,6 @@ def load_recognizer(
         ModelError: there is no such model, or it is damaged.
         ConfigError: a number is out of range.
     """
-    # ONNX Runtime 1.32 holds a client that reports its use to Microsoft, and begins with a file in the folder for
-    # temporary ones. Nothing is to leave this computer.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
     assert recognizer.detector is not None
     recognizer._detector = _Surest(recognizer.detector, max_faces)

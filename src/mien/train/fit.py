@@ -130,7 +130,9 @@ def fit(
                 right = (logits.labels.argmax(dim=1) == labels[rows].argmax(dim=1)).float().mean()
                 total += torch.stack([loss.detach(), right])
                 journal.step()
-            mean_loss, accuracy = torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
+            mean_loss, accuracy = (
+                torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
+            )
             if not math.isfinite(mean_loss):
                 raise MienError(
                     f"epoch {epoch + 1}: the loss is {mean_loss}; lower learning_rate and start again "
