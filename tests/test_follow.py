@@ -1,5 +1,7 @@
 """Faces followed through frames of which it is known where each face is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -172,3 +174,8 @@ def test_impossible_options_are_refused(recognizer: Recognizer, options: dict[st
 def test_a_recogniser_without_detector_is_refused():
     with pytest.raises(ConfigError, match="centerface"):
         FaceTracker(Recognizer(detector="none"))
+
+
+def test_a_model_of_other_classes_is_refused(own_model: Path):
+    with pytest.raises(ConfigError, match="films need the seven expressions"):
+        FaceTracker(Recognizer(own_model))

@@ -211,7 +211,8 @@ class FaceTracker:
             source: the name of the film or camera, for records.
 
         Raises:
-            ConfigError: a number is out of range, or the recogniser has no detector.
+            ConfigError: a number is out of range, the recogniser has no detector, or its model knows other
+                expressions than the seven.
         """
         if not 0 <= smoothing <= 60:
             raise ConfigError(f"smoothing {smoothing}: choose 0 to 60 seconds")
@@ -220,6 +221,9 @@ class FaceTracker:
         recognizer = Recognizer() if recognizer is None else recognizer
         if recognizer.detector is None:
             raise ConfigError("detector none: films and cameras need one, choose centerface")
+        if recognizer.expressions != EXPRESSIONS:
+            known = ", ".join(recognizer.expressions)
+            raise ConfigError(f"model {recognizer.model}: knows {known}; films need the seven expressions")
         self._detector = recognizer.detector
         self._classifier = recognizer.classifier
         self._search_every = search_every

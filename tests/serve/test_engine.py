@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import ConfigError
 from mien.recognize import Recognizer
-from mien.serve.engine import Engine, Upload
+from mien.serve.engine import Engine, Upload, load_recognizer
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
 from mien.serve.problems import ProblemError
@@ -128,3 +129,8 @@ def test_what_was_taken_is_finished_before_the_end(engine: Engine, portrait: byt
     asyncio.run(clients())
     engine.close()
     assert not engine._thread.is_alive()
+
+
+def test_a_model_of_other_classes_is_refused(own_model: Path):
+    with pytest.raises(ConfigError, match="the service needs the seven expressions"):
+        load_recognizer(str(own_model), max_faces=4)

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.detect import Detections, Detector
-from mien.errors import ImageError
+from mien.errors import ConfigError, ImageError
 from mien.image import read_image
+from mien.labels import EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.result import Faces
 from mien.serve.limits import Limits
@@ -45,9 +46,12 @@ def load_recognizer(
 
     Raises:
         ModelError: there is no such model, or it is damaged.
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or the model knows other expressions than the seven.
     """
     recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
+    if recognizer.expressions != EXPRESSIONS:
+        known = ", ".join(recognizer.expressions)
+        raise ConfigError(f"model {recognizer.model}: knows {known}; the service needs the seven expressions")
     assert recognizer.detector is not None
     recognizer._detector = _Surest(recognizer.detector, max_faces)
     return recognizer
