@@ -1,6 +1,7 @@
 """ONNX Runtime, told to keep to itself."""
 
 import os
+from importlib import import_module
 from types import ModuleType
 
 
@@ -12,6 +13,4 @@ def onnx_runtime() -> ModuleType:
     ORT_DISABLE_TELEMETRY.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
+    return import_module("onnxruntime")

@@ -31,15 +31,29 @@ def engine(recognizer: Recognizer, metrics: Metrics) -> Iterator[Engine]:
     engine.close()
 
 
+async def hold(engine: Engine, gate: threading.Event) -> asyncio.Future[bool]:
+    """Keeps the reading thread busy until the gate opens; returns when it is."""
+    started = threading.Event()
+
+    def work() -> bool:
+        started.set()
+        return gate.wait(30)
+
+    held = asyncio.ensure_future(engine.call(work))
+    assert await asyncio.to_thread(started.wait, 30)
+    return held
+
+
 def test_pictures_of_many_clients_are_read_together(
     engine: Engine, metrics: Metrics, portrait: bytes
 ) -> None:
     async def clients() -> list[str]:
         gate = threading.Event()
-        held = asyncio.ensure_future(engine.call(gate.wait))  # so that they gather
+        held = await hold(engine, gate)  # so that they gather
         asking = [asyncio.ensure_future(engine.read([Upload(portrait, f"{n}")])) for n in range(4)]
-        while len(engine._ready) < 4:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while len(engine._ready) < 4:
+                await asyncio.sleep(0.01)
         gate.set()
         await held
         return [(await one)[0].source for one in asking]
@@ -54,7 +68,7 @@ def test_what_is_more_than_fits_is_refused_at_once_and_taken_again_later(
 ) -> None:
     async def clients() -> None:
         gate = threading.Event()
-        held = asyncio.ensure_future(engine.call(gate.wait))
+        held = await hold(engine, gate)
         asking = [asyncio.ensure_future(engine.read([Upload(portrait, "a")] * 3)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(ProblemError, match="6 pictures are waiting: try again in") as caught:
@@ -92,10 +106,11 @@ def test_the_surest_faces_are_kept(engine: Engine, recognizer: Recognizer, examp
 def test_who_went_away_is_passed_over(engine: Engine, metrics: Metrics, portrait: bytes) -> None:
     async def clients() -> None:
         gate = threading.Event()
-        held = asyncio.ensure_future(engine.call(gate.wait))
+        held = await hold(engine, gate)
         gone = asyncio.ensure_future(engine.read([Upload(portrait, "gone")]))
-        while not engine._ready:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not engine._ready:
+                await asyncio.sleep(0.01)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
         gate.set()
