@@ -254,10 +254,11 @@ def test_where_the_shares_are_others_the_prior_makes_the_answer_better(fer2013: 
         (~half, state_prior(tmp_path / f"{name}.onnx", leanings(as_made[half], truth[half]).tolist()))
         for name, half in (("first", first), ("second", ~first))
     ]
-    for prior in (
-        {"angry": 10, "disgust": 2, "fear": 15, "happy": 5, "sad": 40, "surprise": 3, "neutral": 25},
-        {"angry": 3, "disgust": 1, "fear": 1, "happy": 60, "sad": 3, "surprise": 12, "neutral": 20},
-        "even",
+    # The answer leans towards even shares already (mien.train.calibrate.Answer), so least is gained there.
+    for prior, gain in (
+        ({"angry": 10, "disgust": 2, "fear": 15, "happy": 5, "sad": 40, "surprise": 3, "neutral": 25}, 0.03),
+        ({"angry": 3, "disgust": 1, "fear": 1, "happy": 60, "sad": 3, "surprise": 12, "neutral": 20}, 0.03),
+        ("even", 0.01),
     ):
         moved = as_made.copy()
         for half, model in halves:
@@ -265,6 +266,6 @@ def test_where_the_shares_are_others_the_prior_makes_the_answer_better(fer2013: 
         weights = (prior_shares(prior, EXPRESSIONS) / np.bincount(truth))[truth]
         rows = np.random.default_rng(0).choice(len(truth), 20_000, p=weights / weights.sum())
         before, after = (-np.log(said[rows, truth[rows]].clip(1e-9)).mean() for said in (as_made, moved))
-        assert after < before - 0.01
+        assert after < before - gain
         right, more = ((said.argmax(axis=1) == truth)[rows].mean() for said in (as_made, moved))
-        assert more > right - 0.005  # the answer dares already, so little is left to gain
+        assert more > right
