@@ -38,7 +38,7 @@ def measure(path: str, split: str) -> dict[str, Any]:
     counted = majority >= 0
     for_majority = votes[counted, majority[counted]] / votes[counted].sum(axis=1)
     found = agreement(np.eye(votes.shape[1])[plurality], votes)
-    return rounded(  # type: ignore[no-any-return]
+    return rounded(
         {
             "faces": len(data),
             "one_person_agrees_with_nine": found["person"],

@@ -1,11 +1,14 @@
 import csv
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mien.cli import main
 from mien.datasets import FERPLUS_COLUMNS
 from mien.labels import EXPRESSIONS
 from support import EXAMPLES, TINY, drawn_face, write_own_model
@@ -14,6 +17,20 @@ from support import EXAMPLES, TINY, drawn_face, write_own_model
 @pytest.fixture(scope="session")
 def examples() -> Path:
     return EXAMPLES
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable:
+    """Runs the command in this process, where starting it costs nothing: exit code, output, complaints."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        return caught.value.code, printed.out, printed.err.splitlines()
+
+    return call
 
 
 @pytest.fixture(scope="session")

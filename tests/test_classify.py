@@ -9,7 +9,7 @@ from PIL import Image
 from mien.classify import Classifier
 from mien.errors import ConfigError, ModelError
 from mien.labels import CROWD, EXPRESSIONS
-from mien.model_file import find_model, seal
+from mien.model_file import find_model, seal, shipped_models
 from mien.prior import leanings, prior_shares
 from support import OWN, write_own_model
 
@@ -269,3 +269,8 @@ def test_where_the_shares_are_others_the_prior_makes_the_answer_better(fer2013: 
         assert after < before - gain
         right, more = ((said.argmax(axis=1) == truth)[rows].mean() for said in (as_made, moved))
         assert more > right
+
+
+def test_every_model_that_ships_takes_a_prior():
+    for model in shipped_models():
+        Classifier(model, prior="even")

@@ -49,20 +49,6 @@ def run(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MIEN, *map(str, arguments)], capture_output=True, **options)
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable:
-    """Runs the command in this process, where starting it costs nothing: exit code, output, complaints."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        printed = capsys.readouterr()
-        return caught.value.code, printed.out, printed.err.splitlines()
-
-    return call
-
-
 def save(path: Path, shade: int = 90) -> Path:
     """Saves a small picture."""
     path.parent.mkdir(parents=True, exist_ok=True)

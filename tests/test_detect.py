@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.detect import DETECTORS, CenterFace, Detections, create_detector, nms
 from mien.errors import ConfigError
+from mien.image import read_image
 
 PORTRAITS = ["astronaut", "biden", "grace_hopper", "obama", "obama_speech", "tilted"]
 
@@ -229,3 +230,13 @@ def test_nms_keeps_the_best_and_no_two_that_overlap(given_boxes, limit: float) -
     for dropped in set(range(len(boxes))) - set(kept.tolist()):
         better = [b for b in kept if scores[b] >= scores[dropped]]
         assert any(overlap(boxes[dropped], boxes[b]) > limit - 1e-5 for b in better)
+
+
+def test_of_many_faces_the_surest_are_kept(examples: Path):
+    picture = read_image(examples / "together.jpg")
+    every, two = CenterFace(threads=1).detect(picture), CenterFace(max_faces=2, threads=1).detect(picture)
+    assert (len(every), len(two)) == (4, 2)
+    assert np.array_equal(two.scores, every.scores[:2])
+    assert np.array_equal(two.boxes, every.boxes[:2])
+    with pytest.raises(ConfigError, match="max_faces 0"):
+        CenterFace(max_faces=0)

@@ -79,7 +79,14 @@ class Detector(Protocol):
 class CenterFace:
     """CenterFace (Xu et al. 2020) on ONNX Runtime."""
 
-    def __init__(self, *, size: int = 640, threshold: float = 0.5, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        size: int = 640,
+        threshold: float = 0.5,
+        max_faces: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         """Loads the network.
 
         Args:
@@ -87,6 +94,7 @@ class CenterFace:
                 searched (small pictures: four times their own at most). Larger finds smaller faces; time and
                 memory grow with the square.
             threshold: Faces with a score below this are left out, above 0 to 1.
+            max_faces: Of more faces in a picture only the surest are kept; None keeps all.
             threads: Threads that ONNX Runtime computes with; None leaves the choice to it.
 
         Raises:
@@ -99,8 +107,11 @@ class CenterFace:
             raise ConfigError(f"detector threshold {threshold}: choose above 0 and at most 1")
         if threads is not None and threads < 1:
             raise ConfigError(f"detector threads {threads}: choose 1 or more, or None")
+        if max_faces is not None and max_faces < 1:
+            raise ConfigError(f"max_faces {max_faces}: choose 1 or more, or None")
         self.size = size
         self.threshold = threshold
+        self.max_faces = max_faces
         self._session = _load(threads)
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
@@ -116,7 +127,8 @@ class CenterFace:
         found = self._search(image, side)
         if not len(found) and side > _SECOND_LOOK:
             found = self._search(image, _SECOND_LOOK)
-        return found
+        surest = slice(self.max_faces)
+        return Detections(found.boxes[surest], found.scores[surest], found.landmarks[surest])
 
     def detect_near(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Detections]:
         """Finds known faces again, each near the place where it is thought to be: a tenth of the work of `detect`.
@@ -227,12 +239,15 @@ def _nearest(
     return Detections(boxes[best], found.scores[best], found.landmarks[best] + corner)
 
 
-def create_detector(name: str, *, size: int = 640, threads: int | None = None) -> Detector | None:
+def create_detector(
+    name: str, *, size: int = 640, max_faces: int | None = None, threads: int | None = None
+) -> Detector | None:
     """Makes a detector by its name.
 
     Args:
         name: One of `DETECTORS`. "none" says that every picture is the crop of a face already.
         size: The long side, in pixels, to which a picture is scaled before it is searched.
+        max_faces: Of more faces in a picture only the surest are kept; None keeps all.
         threads: Threads to compute with; None leaves the choice to ONNX Runtime.
 
     Returns:
@@ -242,7 +257,7 @@ def create_detector(name: str, *, size: int = 640, threads: int | None = None) -
         ConfigError: The name is unknown, or a value is out of range.
     """
     if name == "centerface":
-        return CenterFace(size=size, threads=threads)
+        return CenterFace(size=size, max_faces=max_faces, threads=threads)
     if name == "none":
         return None
     raise ConfigError(f"detector {name!r} is unknown: choose from {', '.join(DETECTORS)}")

@@ -36,6 +36,7 @@ class Recognizer:
         *,
         detector: str = "centerface",
         detector_size: int = 640,
+        max_faces: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         threads: int | None = None,
         prior: Prior | None = None,
@@ -46,6 +47,7 @@ class Recognizer:
             model: the name of a model that comes with mien, a folder that `mien train` made, or an ONNX file.
             detector: ``centerface``, or ``none`` for pictures that are face crops already.
             detector_size: long side in pixels at which a picture is searched; larger finds smaller faces.
+            max_faces: of more faces in a picture only the surest are read; None reads all.
             max_pixels: pictures with more pixels are refused before they are decoded.
             threads: CPU threads to use; None leaves it to ONNX Runtime.
             prior: how often each expression is to be expected in your pictures: a number for each, or ``even``.
@@ -59,7 +61,7 @@ class Recognizer:
             raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
         if threads is not None and not 1 <= threads <= 1024:
             raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
-        self._detector = create_detector(detector, size=detector_size, threads=threads)
+        self._detector = create_detector(detector, size=detector_size, max_faces=max_faces, threads=threads)
         self._classifier = Classifier(model, threads=threads, prior=prior)
         self._max_pixels = max_pixels
 

@@ -19,6 +19,7 @@ from mien.classify import Classifier
 from mien.datasets import read_dataset, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
 from mien.labels import EXPRESSIONS
+from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
 from mien.train.fit import create_optimizer
 from mien.train.networks import FaceNet
@@ -75,6 +76,14 @@ def test_the_saved_weights_and_the_onnx_file_say_the_same(tiny_model: Path, made
     mean = weight * corrected / corrected.sum(axis=1, keepdims=True) + rest * fer2013
     sharpened = mean ** (1 / temperatures["answer"])
     assert np.allclose(readings.probabilities, sharpened / sharpened.sum(axis=1, keepdims=True), atol=0.01)
+
+
+def test_the_file_states_what_its_answers_lean_by(tiny_model: Path, made_folders: Path):
+    metadata = {entry.key: entry.value for entry in onnx.load(tiny_model / "model.onnx").metadata_props}
+    _, validation = split_validation(read_dataset(made_folders))
+    answers = Classifier(tiny_model).classify(validation.images).probabilities
+    # The file's weights are rounded to 16 bits, and the shares were measured before that.
+    assert json.loads(metadata["mien.prior"]) == pytest.approx(leanings(answers, validation.labels), abs=0.01)
 
 
 def test_made_up_faces_are_learnt(made_folders: Path, tiny_recipe: Path, tmp_path: Path):

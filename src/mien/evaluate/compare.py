@@ -112,7 +112,7 @@ def compare(models: list[Answers], people: People) -> dict[str, Any]:
             against_votes(model.readings.get("crowd") or model.readings["probabilities"], people.votes)
             for model in models
         ]
-    return rounded(result)  # type: ignore[no-any-return]
+    return rounded(result)
 
 
 def _words(shares: NDArray[np.float64], truth: Truth) -> NDArray[np.str_]:

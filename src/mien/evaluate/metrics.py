@@ -123,15 +123,19 @@ def resampled_ratios(numerators: Floats, denominator: Floats) -> Floats:
     return values
 
 
-def rounded(record: Any, digits: int = 4) -> Any:
+def rounded(record: dict[str, Any], digits: int = 4) -> dict[str, Any]:
     """A record for JSON: every NumPy number a plain one, and every float rounded; tiny ones to two figures."""
-    if isinstance(record, dict):
-        return {key: rounded(value, digits) for key, value in record.items()}
-    if isinstance(record, list | tuple):
-        return [rounded(value, digits) for value in record]
-    if isinstance(record, float | np.floating):
-        value = float(record)
-        return round(value, digits) if abs(value) >= 10.0 ** (1 - digits) else float(f"{value:.2g}")
-    if isinstance(record, np.integer):
-        return int(record)
-    return record
+    return {key: _rounded(value, digits) for key, value in record.items()}
+
+
+def _rounded(value: Any, digits: int) -> Any:
+    if isinstance(value, dict):
+        return rounded(value, digits)
+    if isinstance(value, list | tuple):
+        return [_rounded(part, digits) for part in value]
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return round(number, digits) if abs(number) >= 10.0 ** (1 - digits) else float(f"{number:.2g}")
+    if isinstance(value, np.integer):
+        return int(value)
+    return value

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect import Detections, Detector
 from mien.errors import ConfigError, ImageError
 from mien.image import read_image
 from mien.labels import EXPRESSIONS
@@ -48,29 +47,11 @@ def load_recognizer(
         ModelError: there is no such model, or it is damaged.
         ConfigError: a number is out of range, or the model knows other expressions than the seven.
     """
-    recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
+    recognizer = Recognizer(model, detector_size=detector_size, max_faces=max_faces, threads=threads)
     if recognizer.expressions != EXPRESSIONS:
         known = ", ".join(recognizer.expressions)
         raise ConfigError(f"model {recognizer.model}: knows {known}; the service needs the seven expressions")
-    assert recognizer.detector is not None
-    recognizer._detector = _Surest(recognizer.detector, max_faces)
     return recognizer
-
-
-class _Surest:
-    """A detector that keeps the surest faces, so that a picture full of them cannot hold up the others."""
-
-    def __init__(self, detector: Detector, count: int) -> None:
-        self._detector = detector
-        self._count = count
-
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
-        found = self._detector.detect(image)
-        first = slice(self._count)
-        return Detections(found.boxes[first], found.scores[first], found.landmarks[first])
-
-    def detect_near(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> list[Detections]:
-        return self._detector.detect_near(image, boxes)
 
 
 @dataclass(frozen=True, slots=True)
