@@ -201,7 +201,7 @@ def draw_explanations(explanations: Sequence[Explanation]) -> Image.Image:
         strongest = explanation.strongest
         scale = max(strongest, _FAINTEST)
         sheet.paste(Image.fromarray(explanation.crop).resize((_TILE, _TILE)), (_GAP, y))
-        _caption(draw, _GAP, y, f"face {number}", f"strongest change: {100 * strongest:.0f}")
+        _caption(draw, _GAP, y, f"face {number}", f"strongest change, in points: {100 * strongest:.0f}")
         for column, (word, values) in enumerate(explanation.maps.items(), start=1):
             x = _GAP + column * (_TILE + _GAP)
             large = np.asarray(Image.fromarray(explanation.crop).resize((_TILE, _TILE)))
