@@ -16,10 +16,10 @@ from mien.model_file import find_model
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(name: str, result: dict[str, Any]) -> None:
-    """Writes a result with what is needed to repeat it, and prints it."""
+def write_result(name: str, result: dict[str, Any], *, script: str = "") -> None:
+    """Writes a result with what is needed to repeat it, and prints it. The script is called `name` unless said."""
     record = {
-        "command": shlex.join(["python", f"benchmarks/{name}.py", *_shown_arguments()]),
+        "command": shlex.join(["python", f"benchmarks/{script or name}.py", *_shown_arguments()]),
         **_machine(),
         **result,
     }

@@ -114,25 +114,37 @@ def readme() -> str:
 def plain() -> str:
     """What the claimed 85.36 % was, by the network trained again."""
     row = claims()["claim"][0]
-    claim = f"Claimed for {row['who']}: {row['claim']} ({row['on']}; {row['source']}). It was {row['remark']}.\n\n"
-    if not (RESULTS / "plain.json").is_file():
-        return claim + (
-            "*To be filled: the network is trained again by `mien train DATA --recipe plain`; then `python "
-            "benchmarks/plain.py DATA model/plain` measures it on the faces it learnt from and on PublicTest, and "
-            "`python tools/write_numbers.py` writes both numbers here. Until then nothing stands here but the claim.*"
-        )
-    found = result("plain")
-    return claim + "\n".join(
-        [
-            f"Trained again here by the same recipe (`mien train DATA --recipe plain`, {found['epochs']} epochs; "
-            f"`{found['command']}`):",
-            "",
-            "| measured on | n | accuracy, original labels |",
-            "|---|---|---|",
-            f"| the faces that it learnt from | {found['train']['n']:,} | {share(found['train'])} |",
-            f"| PublicTest, which it never saw | {found['PublicTest']['n']:,} | {share(found['PublicTest'])} |",
-        ]
+    claim = (
+        f"Claimed for {row['who']}: {row['claim']} ({row['on']}; {row['source']}). It was {row['remark']}."
     )
+    names = [name for name in ("plain", "plain-augmented") if (RESULTS / f"{name}.json").is_file()]
+    if not names:
+        return f"{claim}\n\n*Not trained again yet: `python benchmarks/plain.py DATA FOLDER` does.*"
+    found = {name: result(name) for name in names}
+    commands = " and ".join(f"`{row['command']}`" for row in found.values())
+    lines = [
+        f"{claim} The same network, trained again by the same recipe ({commands}):",
+        "",
+        "![Accuracy of each epoch: on the faces learnt from it climbs, on faces never seen it stands still]"
+        "(plain.png)",
+        "",
+        "| accuracy on the original labels, after the last epoch | n | "
+        + " | ".join(f"`{name}`, {row['recipe']['epochs']} epochs" for name, row in found.items())
+        + " |",
+        f"|---|---|{'---|' * len(found)}",
+    ]
+    for key, what in (
+        ("while_training", "faces it learns from, counted while it trains, as Keras shows it"),
+        ("Training", "the same faces, read by the finished model"),
+        ("PublicTest", "PublicTest, which it never saw"),
+        (
+            "PublicTest_without_dividing_by_255",
+            "PublicTest with pixels of 0 to 255, as the author's test program has them; training had 0 to 1",
+        ),
+    ):
+        cells = " | ".join(share(row[key]) for row in found.values())
+        lines.append(f"| {what} | {found[names[0]][key]['n']:,} | {cells} |")
+    return "\n".join(lines)
 
 
 def people() -> str:
