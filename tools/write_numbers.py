@@ -1,4 +1,4 @@
-"""Writes the numbers of README.md and docs/honest-numbers.md from the files that hold them.
+"""Writes the numbers of README.md, docs/honest-numbers.md and docs/networks.md from the files that hold them.
 
     python tools/write_numbers.py           # rewrites the sections between their marks
     python tools/write_numbers.py --check   # only says whether they are up to date
@@ -244,6 +244,37 @@ def peers() -> str:
     return "\n".join(lines)
 
 
+def networks() -> str:
+    """The table that compares networks."""
+    found = result("networks")
+    rows = found["networks"]
+    first = next(iter(rows.values()))
+    keys = {
+        "fer2013": "original labels",
+        "crowd_8": "FER+ majority, 8 classes",
+        "probabilities_7": "FER+, 7 classes",
+    }
+    titles = [f"`{key.split('_')[0]}`, {what} (n = {first[key]['n']:,})" for key, what in keys.items()]
+    lines = [
+        f"| recipe | parameters | MACs | ONNX file | epochs | minutes | {' | '.join(titles)} |",
+        f"|---|---|---|---|---|---|{'---|' * len(keys)}",
+    ]
+    for name, row in sorted(rows.items(), key=lambda item: -item[1]["fer2013"]["value"]):
+        size = row["onnx_bytes"]
+        cells = [
+            f"{row['parameters'] / 1e6:.2g} M",
+            f"{row['macs'] / 1e6:.3g} M",
+            f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB",
+            str(row["epochs"]),
+            f"{row['minutes']:.0f}",
+            *(share(row[key]) for key in keys),
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    machines = sorted({row["machine"] for row in rows.values()})
+    lines += ["", f"PublicTest, one view a face (`{found['command']}`). Minutes: on {'; '.join(machines)}."]
+    return "\n".join(lines)
+
+
 def claimed() -> str:
     """What others say of themselves."""
     lines = ["| who | claim | on | source | remark |", "|---|---|---|---|---|"]
@@ -264,6 +295,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "peers": peers,
         "claims": claimed,
     },
+    "docs/networks.md": {"networks": networks},
 }
 
 

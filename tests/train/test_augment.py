@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mien.train.augment import augment, draw_views
+from mien.train.augment import augment, draw_views, mix
 from mien.train.recipe import Recipe
 
 STILL = Recipe(
@@ -96,3 +96,31 @@ def test_a_part_of_a_batch_is_shown_as_it_is_in_the_whole():
     whole = augment(faces(), drawn)
     for part in (slice(0, 32), slice(32, 64)):
         assert torch.equal(augment(faces()[part], drawn.part(part)), whole[part])
+
+
+def test_mixing_gives_pairs_the_faces_and_the_names_of_both_in_one_proportion():
+    drawn = draw_views(64, replace(STILL, mixup=0.5), size=8, random=torch.Generator().manual_seed(0))
+    names = torch.eye(64)
+    called = mix(names, drawn)
+    shown = mix(names[:, None, None, :].expand(64, 1, 8, 64), drawn)
+    assert torch.equal(shown[:, 0, 3], called)
+    own = called.diagonal()
+    assert torch.equal(own, drawn.own)
+    assert own.min() >= 0.5
+    mixed = own < 1
+    assert 16 < mixed.sum() < 48
+    neighbour = torch.arange(64) ^ 1
+    assert torch.allclose(called[torch.arange(64), neighbour], 1 - own)
+    assert torch.allclose(called.sum(dim=1), torch.ones(64))
+
+
+def test_without_mixing_every_face_stays_its_own():
+    drawn = draw_views(64, STILL, size=8, random=torch.Generator().manual_seed(0))
+    assert torch.equal(mix(torch.eye(64), drawn), torch.eye(64))
+
+
+def test_a_part_of_a_batch_is_mixed_as_it_is_in_the_whole():
+    drawn = draw_views(64, replace(STILL, mixup=1.0), size=8, random=torch.Generator().manual_seed(0))
+    names = torch.eye(64)
+    for part in (slice(0, 32), slice(32, 64)):
+        assert torch.equal(mix(names[part], drawn.part(part)), mix(names, drawn)[part])

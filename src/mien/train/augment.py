@@ -23,6 +23,7 @@ class Views:
         brightness: added to the grey levels, whose range is two wide.
         hole: (N, 4), the erased rectangle: top, left, bottom, right, as shares of the side; empty where none is.
         noise: (N, 1, S, S), what fills the holes.
+        own: how much of itself the face keeps where it is mixed with another, from 0.5 to 1.
     """
 
     angle: Tensor
@@ -33,6 +34,7 @@ class Views:
     brightness: Tensor
     hole: Tensor
     noise: Tensor
+    own: Tensor
 
     def part(self, rows: slice) -> "Views":
         """What is done to some of the faces."""
@@ -66,7 +68,10 @@ def draw_views(count: int, recipe: Recipe, *, size: int, random: torch.Generator
     erased = uniform(0, 1) < recipe.erase
     hole = torch.stack([top, left, top + height, left + width], dim=1) * erased[:, None]
     noise = uniform(-1, 1, 1, size, size)
-    return Views(angle, scale, mirror, shift, contrast, brightness, hole, noise)
+    own = torch.ones_like(scale)
+    if recipe.mixup:
+        own = torch.where(uniform(0, 1) < recipe.mixup, uniform(0.5, 1), own)
+    return Views(angle, scale, mirror, shift, contrast, brightness, hole, noise, own)
 
 
 def augment(faces: Tensor, views: Views) -> Tensor:
@@ -90,6 +95,21 @@ def augment(faces: Tensor, views: Views) -> Tensor:
     shown = F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
     shown = shown * views.contrast[:, None, None, None] + views.brightness[:, None, None, None]
     return _erase(shown.clamp(-1, 1), views)
+
+
+def mix(values: Tensor, views: Views) -> Tensor:
+    """Mixes faces, or what they are to be called, with their neighbours in the batch (mixup, Zhang et al. 2018).
+
+    The first with the second, the third with the fourth: the batch is in random order, and each of several
+    processes holds whole pairs.
+
+    Args:
+        values: float (N, ...), N even.
+        views: how much each keeps of its own.
+    """
+    own = views.own.reshape(-1, *[1] * (values.ndim - 1))
+    other = values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return own * values + (1 - own) * other
 
 
 def _erase(shown: Tensor, views: Views) -> Tensor:

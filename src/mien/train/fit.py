@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError, MienError
-from mien.train.augment import augment, draw_views
+from mien.train.augment import augment, draw_views, mix
 from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.journal import Epoch, Journal
 from mien.train.networks import FaceNet, Logits, normalise
@@ -70,10 +70,11 @@ def fit(
     """
     options = options or Options()
     fabric = fabric or launch()
-    if recipe.batch_size % fabric.world_size or len(training) < recipe.batch_size:
+    multiple = fabric.world_size * (2 if recipe.mixup else 1)
+    if recipe.batch_size % multiple or len(training) < recipe.batch_size:
         raise ConfigError(
-            f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces, "
-            f"and a multiple of the {fabric.world_size} processes"
+            f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces, and a multiple of "
+            f"{multiple}, for {fabric.world_size} processes{' that mix pairs of faces' if recipe.mixup else ''}"
         )
     torch.manual_seed(recipe.seed)
     network = FaceNet(recipe, training.classes)
@@ -121,13 +122,16 @@ def fit(
                 views = draw_views(recipe.batch_size, strength, size=size, random=random).part(own)
                 rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size][own]
                 faces = augment(normalise(images[rows]), views)
+                said, called = crowd[rows], labels[rows]
+                if strength.mixup:
+                    faces, said, called = (mix(values, views) for values in (faces, said, called))
                 logits = model(faces.contiguous(memory_format=torch.channels_last))
-                loss = loss_of(logits, crowd[rows], labels[rows], recipe.votes)
+                loss = loss_of(logits, said, called, recipe.votes)
                 optimizer.zero_grad()
                 fabric.backward(loss)
                 optimizer.step()
                 average.update_parameters(network)
-                right = (logits.labels.argmax(dim=1) == labels[rows].argmax(dim=1)).float().mean()
+                right = (logits.labels.argmax(dim=1) == called.argmax(dim=1)).float().mean()
                 total += torch.stack([loss.detach(), right])
                 journal.step()
             mean_loss, accuracy = (

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from mien.datasets import Dataset
-from mien.train.augment import augment, draw_views
+from mien.train.augment import augment, draw_views, mix
 from mien.train.networks import normalise
 from mien.train.recipe import Recipe
 
@@ -31,7 +31,10 @@ def save_preview(data: Dataset, recipe: Recipe, path: Path) -> None:
     strengths = [recipe] * (VIEWS - refined) + [recipe.refined()] * refined
     faces = normalise(torch.from_numpy(data.images[chosen]))
     columns = [torch.nn.functional.interpolate(faces, (size, size), mode="bilinear", align_corners=False)]
-    columns += [augment(faces, draw_views(len(faces), s, size=size, random=random)) for s in strengths]
+    for strength in strengths:
+        views = draw_views(len(faces), strength, size=size, random=random)
+        shown = augment(faces, views)
+        columns.append(mix(shown, views) if len(faces) % 2 == 0 else shown)
     grey = ((torch.stack(columns, dim=1)[:, :, 0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
     cell, label = size * ZOOM + GAP, 84
     heading = 18

@@ -56,8 +56,10 @@ class Recipe:
         brightness: grey levels added at most, as a share of the whole range, either way.
         contrast: contrast is changed by at most this share, either way.
         erase: chance that a rectangle of the face is filled with noise (Zhong et al. 2020).
-        refine_epochs: the last epochs, in which nothing is erased and all else is changed half as much (He et al.
-            2019, Data Augmentation Revisited: strong augmentation first, the true faces' look last).
+        mixup: chance that a face is mixed with another, of which it keeps a share drawn evenly from 0.5 to 1, and
+            is called what both are called in that proportion (Zhang et al. 2018, with alpha 1).
+        refine_epochs: the last epochs, in which nothing is erased or mixed and all else is changed half as much
+            (He et al. 2019, Data Augmentation Revisited: strong augmentation first, the true faces' look last).
         weight_bits: bits of a weight in the ONNX file: 16 (float) or 8 (integers with a scale a channel).
         seed: of every random number.
     """
@@ -95,6 +97,7 @@ class Recipe:
     brightness: float = 0.2
     contrast: float = 0.3
     erase: float = 0.5
+    mixup: float = 0.0
     refine_epochs: int = 0
     weight_bits: int = 16
     seed: int = 0
@@ -131,6 +134,7 @@ class Recipe:
             ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),
             ("refine_epochs", 0 <= self.refine_epochs <= self.epochs, "between 0 and epochs"),
             ("erase", 0 <= self.erase <= 1, "in [0, 1]"),
+            ("mixup", 0 <= self.mixup <= 1, "in [0, 1]"),
             ("weight_bits", self.weight_bits in (8, 16), "8 or 16"),
             (
                 "weights",
@@ -147,6 +151,7 @@ class Recipe:
         return replace(
             self,
             erase=0.0,
+            mixup=0.0,
             scale=self.scale**0.5,
             rotate=self.rotate / 2,
             shift=self.shift / 2,
