@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mien.datasets import Dataset
-from mien.errors import MienError
+from mien.errors import ConfigError, MienError
 from mien.train.fit import fit, learning_rate, loss_of
 from mien.train.networks import Logits
 from mien.train.recipe import Recipe
@@ -37,6 +37,14 @@ def test_a_loss_that_is_no_number_is_told_and_keeps_the_last_checkpoint(tmp_path
         fit(noise(64), noise(8), explosive, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"), [({"batch_size": 65}, "at most the 64 faces"), ({"mixup": 1.0}, "pairs")]
+)
+def test_a_batch_that_does_not_fit_is_refused(changes: dict[str, float], told: str, tmp_path):
+    with pytest.raises(ConfigError, match=told):
+        fit(noise(64), noise(8), replace(SMALL, **{"batch_size": 7} | changes), tmp_path)
+
+
 def test_a_history_without_its_checkpoint_is_begun_afresh(tmp_path):
     for _ in range(2):
         fit(noise(64), noise(8), SMALL, tmp_path)
@@ -45,6 +53,15 @@ def test_a_history_without_its_checkpoint_is_begun_afresh(tmp_path):
         assert len(history) == 2
         assert history[0].startswith("epoch,")
         assert history[1].startswith("1,")
+
+
+def test_mixed_faces_teach_something_else(tmp_path):
+    weights = []
+    for mixup in (0.0, 1.0):
+        folder = tmp_path / str(mixup)
+        folder.mkdir()
+        weights.append(fit(noise(64), noise(8), replace(SMALL, mixup=mixup), folder).labels.weight)
+    assert not torch.equal(*weights)
 
 
 def test_refined_epochs_learn_from_other_views(tmp_path):

@@ -65,6 +65,7 @@ SPACE: Space = {
     "rotate": Range(0.0, 30.0),
     "shift": Range(0.0, 0.15),
     "erase": Range(0.0, 0.75),
+    "mixup": Range(0.0, 1.0),
     REFINE_SHARE: Range(0.0, 0.6),
 }
 """Where is looked, unless a file says otherwise: around what was found to work on FER-2013."""
