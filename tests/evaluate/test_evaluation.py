@@ -152,6 +152,7 @@ def test_a_model_of_its_own_classes_on_folders_of_these(made_own_folders: Path, 
         "cross": 8,
     }
     assert list(row["classes"]) == ["merry", "calm", "cross"]
+    assert not any("FER+" in note for note in found.notes)  # nobody votes on classes of one's own
     assert set(found.answers.readings) == {"probabilities"}
     write_report(found, tmp_path)
     assert set(pq.read_table(tmp_path / "predictions.parquet").column_names) >= {

@@ -17,7 +17,16 @@ from mien.train.processes import launch
 def test_two_processes_make_what_one_makes(
     starter: str, made_folders: Path, tiny_recipe: Path, tmp_path: Path
 ):
-    common = ["train", str(made_folders), "--recipe", str(tiny_recipe), "--precision", "32-true", "--mixup", "0.5"]
+    common = [
+        "train",
+        str(made_folders),
+        "--recipe",
+        str(tiny_recipe),
+        "--precision",
+        "32-true",
+        "--mixup",
+        "0.5",
+    ]
     one = [sys.executable, "-m", "mien", *common]
     if starter == "torchrun":
         two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from mien.console import complain
 from mien.errors import ConfigError
+from mien.labels import EXPRESSIONS
 from mien.train.recipe import Recipe, load_recipe
 
 # Every field of a recipe, none of them set: what a person gives on the command line to change it.
@@ -90,7 +91,7 @@ def train(
         save_preview(faces, chosen, preview)
         print(preview)
         return 0
-    if faces.votes is None and chosen.votes > 0:
+    if faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
         complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
     options = Options(compile=compile, tensorboard=tensorboard)
     print(run(faces, chosen, out, options=options, devices=devices, precision=precision))

@@ -27,6 +27,7 @@ from mien.evaluate.calibration import calibration, risk_coverage, undo_temperatu
 from mien.evaluate.metrics import RESAMPLES, SEED, rounded, score
 from mien.evaluate.truths import ORIGINAL, Truth, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes, label_noise
+from mien.labels import EXPRESSIONS
 
 _PART: Final = 4096
 
@@ -211,7 +212,7 @@ def notes_on(data: Dataset, truths: list[Truth]) -> list[str]:
     notes = (
         [f"{len(data.skipped)} pictures were left out, the first: {data.skipped[0]}"] if data.skipped else []
     )
-    if data.votes is None:
+    if data.votes is None and data.classes == EXPRESSIONS:
         notes.append(
             "the data has no FER+ votes: agreement with people, FER+ accuracy and label noise are left out "
             "(fer2013new.csv beside fer2013.csv brings them)"
