@@ -25,13 +25,13 @@ from PIL import Image
 
 from clips import Shot, cross, fade, pan, write_clip, zoom
 from common import model_sha256, write_result
-from mien.clip import Clip, ClipWriter
-from mien.follow import FaceTracker, Seen, VideoFrame
 from mien.recognize import Recognizer
-from mien.summary import write_summary
-from mien.timeline import Timeline
-from mien.video import default_threads, read_video
-from mien.video_writers import open_video_writer
+from mien.video.clip import Clip, ClipWriter
+from mien.video.follow import FaceTracker, Seen, VideoFrame
+from mien.video.reader import default_threads, read_video
+from mien.video.summary import write_summary
+from mien.video.timeline import Timeline
+from mien.video.writers import open_video_writer
 
 RATE = 30
 MEBIBYTE = 1 << 20

@@ -13,10 +13,10 @@ from mien.errors import ConfigError, DatasetError, ImageError, MienError, ModelE
 from mien.labels import CROWD, EXPRESSIONS
 
 if TYPE_CHECKING:
-    from mien.follow import FaceTracker, TrackedFace, VideoFrame
     from mien.recognize import Recognizer, predict
     from mien.result import Face, Faces, Predictions
-    from mien.video import read_video
+    from mien.video.follow import FaceTracker, TrackedFace, VideoFrame
+    from mien.video.reader import read_video
 
 __version__ = "0.1.0"
 
@@ -43,14 +43,14 @@ __all__ = [
 # Loaded when first used, so that `import mien` is quick.
 _LAZY = {
     "Face": "mien.result",
-    "FaceTracker": "mien.follow",
+    "FaceTracker": "mien.video.follow",
     "Faces": "mien.result",
     "Predictions": "mien.result",
     "Recognizer": "mien.recognize",
-    "TrackedFace": "mien.follow",
-    "VideoFrame": "mien.follow",
+    "TrackedFace": "mien.video.follow",
+    "VideoFrame": "mien.video.follow",
     "predict": "mien.recognize",
-    "read_video": "mien.video",
+    "read_video": "mien.video.reader",
 }
 
 

@@ -17,11 +17,11 @@ import pytest
 
 from clips import FACES, move, write_clip
 from mien.cli import main
-from mien.follow import VIDEO_COLUMNS, TrackedFace, VideoFrame
 from mien.labels import CROWD, EXPRESSIONS
-from mien.summary import write_summary
-from mien.timeline import STEPS, Timeline
-from mien.video_writers import open_video_writer
+from mien.video.follow import VIDEO_COLUMNS, TrackedFace, VideoFrame
+from mien.video.summary import write_summary
+from mien.video.timeline import STEPS, Timeline
+from mien.video.writers import open_video_writer
 
 ROOT = Path(__file__).parent.parent.parent
 

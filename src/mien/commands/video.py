@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mien.clip import Clip, ClipWriter
 from mien.console import complain, progress
 from mien.errors import ConfigError, VideoError
-from mien.follow import SEARCH_EVERY, SMOOTHING, VideoFrame
 from mien.inputs import same
 from mien.labels import EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.result import percent
-from mien.summary import clock, write_summary
-from mien.timeline import Timeline
-from mien.video import VideoReader, default_threads
-from mien.video_writers import check_ending, open_video_writer
+from mien.video.clip import Clip, ClipWriter
+from mien.video.follow import SEARCH_EVERY, SMOOTHING, VideoFrame
+from mien.video.reader import VideoReader, default_threads
+from mien.video.summary import clock, write_summary
+from mien.video.timeline import Timeline
+from mien.video.writers import check_ending, open_video_writer
 from mien.writers import held_interrupt
 
 

@@ -13,15 +13,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from mien.errors import ConfigError, ImageError, VideoError
-from mien.follow import SEARCH_EVERY, SMOOTHING
 from mien.serve.bodies import files_of
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
 from mien.serve.problems import UPLOAD, ProblemError, busy, documented
+from mien.video.follow import SEARCH_EVERY, SMOOTHING
 
 if TYPE_CHECKING:
-    from mien.video import VideoReader
+    from mien.video.reader import VideoReader
 
 _T = TypeVar("_T")
 
@@ -128,7 +128,7 @@ class _Film:
         """
 
         def work() -> bytes:
-            from mien.video import read_video  # needs the extra `video`
+            from mien.video.reader import read_video  # needs the extra `video`
 
             self._reader = read_video(
                 content,

@@ -1,9 +1,9 @@
 """WS /v1/live: frames of a camera in, readings of the faces in them out; the newest frame wins.
 
 The client sends pictures (JPEG is best), one a binary message. For each frame that is read it gets one text
-message, the JSON record of the frame (mien.follow.VideoFrame), with two members more: `received`, the number of
-the message that the frame came in, from 0, and `dropped`, how many before it were passed over because newer ones
-had come. A frame that cannot be read is answered with a problem (mien.serve.problems) and the same two. Nothing is
+message, the JSON record of the frame (mien.VideoFrame), with two members more: `received`, the number of the
+message that the frame came in, from 0, and `dropped`, how many before it were passed over because newer ones had
+come. A frame that cannot be read is answered with a problem (mien.serve.problems) and the same two. Nothing is
 kept of a frame but where its faces were and what they looked like a moment ago.
 """
 
@@ -16,12 +16,12 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from mien.errors import ImageError
-from mien.follow import SMOOTHING, FaceTracker
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
 from mien.serve.problems import ProblemError, busy
 from mien.serve.shield import deny
+from mien.video.follow import SMOOTHING, FaceTracker
 
 PROTOCOL = "mien.live.v1"
 _LONGEST_SMOOTHING = 10.0

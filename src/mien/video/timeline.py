@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.follow import TrackedFace, VideoFrame
 from mien.labels import EXPRESSIONS
+from mien.video.follow import TrackedFace, VideoFrame
 
 STEPS: Final = 400
 """Steps of a track's curve, at most."""

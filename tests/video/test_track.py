@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clips import FACES, cross, darken, fade, move, pan, zoom
-from mien.cuts import CutFinder
-from mien.track import PATIENCE, Smoother, Tracks
+from mien.video.cuts import CutFinder
+from mien.video.track import PATIENCE, Smoother, Tracks
 
 SIDE = 100.0
 

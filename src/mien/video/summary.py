@@ -16,7 +16,7 @@ from mien import __version__
 from mien.draw import COLOURS
 from mien.labels import EXPRESSIONS
 from mien.result import percent
-from mien.timeline import Change, Line, Timeline
+from mien.video.timeline import Change, Line, Timeline
 
 # Tracks that are drawn, the longest; the others are counted. Shorter ones than this, in seconds, are not drawn.
 _DRAWN: Final = 40
@@ -66,7 +66,7 @@ def write_summary(timeline: Timeline, *, title: str, model: str, note: str | Non
         "version": escape(__version__),
         "model": escape(model),
     }
-    template = files("mien").joinpath("summary.html").read_text(encoding="utf-8")
+    template = files("mien.video").joinpath("summary.html").read_text(encoding="utf-8")
     return re.sub(r"@([a-z]+)@", lambda match: values[match[1]], template)
 
 

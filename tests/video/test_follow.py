@@ -11,8 +11,8 @@ from clips import FACES, Shot, cross, hide, move
 from mien import FaceTracker, Recognizer
 from mien.detect import CenterFace, Detections
 from mien.errors import ConfigError, ImageError
-from mien.follow import VIDEO_COLUMNS
 from mien.labels import EXPRESSIONS
+from mien.video.follow import VIDEO_COLUMNS
 
 RATE = 30
 

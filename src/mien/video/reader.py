@@ -14,12 +14,12 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from mien.follow import SEARCH_EVERY, SMOOTHING, FaceTracker, Seen, VideoFrame
 from mien.image import DEFAULT_MAX_PIXELS
 from mien.recognize import Recognizer
+from mien.video.follow import SEARCH_EVERY, SMOOTHING, FaceTracker, Seen, VideoFrame
 
 if TYPE_CHECKING:
-    from mien.clip import Clip, ClipSource
+    from mien.video.clip import Clip, ClipSource
 
 # Faces whose expressions are read at once, at most so many frames together: more would save little.
 _BATCH: Final = 8
@@ -91,7 +91,7 @@ class VideoReader(Iterator[VideoFrame]):
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         """Opens a film; see `read_video`."""
-        from mien.clip import Clip  # it needs PyAV, which may not be installed
+        from mien.video.clip import Clip  # it needs PyAV, which may not be installed
 
         self.clip = Clip(source, max_pixels=max_pixels)
         try:

@@ -12,8 +12,8 @@ from PIL import Image
 
 import mien
 from clips import FACES, move, write_clip
-from mien.clip import Clip, ClipWriter
 from mien.errors import ConfigError, VideoError
+from mien.video.clip import Clip, ClipWriter
 
 RATE = 30
 

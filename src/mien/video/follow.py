@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.align import align_faces, crop_sides
-from mien.cuts import CutFinder
 from mien.detect import OVERLAP, Detections, nms
 from mien.errors import ConfigError, ImageError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.result import COLUMNS, Face, Faces
-from mien.track import Smoother, Tracks
+from mien.video.cuts import CutFinder
+from mien.video.track import Smoother, Tracks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,7 +70,7 @@ class TrackedFace(Face):
 
     Attributes:
         track: the number of the face in its film, from 1; the same in all frames of a scene.
-        smoothed: `probabilities`, calmed over time (see mien.track.Smoother); their sum is 1.
+        smoothed: `probabilities`, calmed over time (see mien.video.track.Smoother); their sum is 1.
         smoothed_unclear: `unclear`, calmed likewise.
     """
 
@@ -158,7 +158,7 @@ class VideoFrame(Faces):
         Raises:
             ImageError: the pixels were not kept.
         """
-        from mien.overlay import draw_frame
+        from mien.video.overlay import draw_frame
 
         if self.image is None:
             raise ImageError(f"{self.source}: the pixels were not kept: ask for them with pixels=True")

@@ -17,7 +17,7 @@ from mien.labels import EXPRESSIONS
 from mien.result import percent
 
 if TYPE_CHECKING:
-    from mien.follow import TrackedFace
+    from mien.video.follow import TrackedFace
 
 _DARK: Final = (24, 24, 24)
 _LIGHT: Final = (255, 255, 255)

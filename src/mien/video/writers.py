@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from mien.errors import ConfigError
-from mien.follow import VIDEO_COLUMNS, TrackedFace, VideoFrame
 from mien.labels import CROWD, EXPRESSIONS
+from mien.video.follow import VIDEO_COLUMNS, TrackedFace, VideoFrame
 from mien.writers import held_interrupt
 
 ENDINGS: Final = (".parquet", ".csv", ".jsonl")
