@@ -10,21 +10,20 @@ from mien.datasets import Dataset
 from mien.errors import ConfigError, MienError
 from mien.train.journal import Epoch
 from mien.train.recipe import Recipe, load_recipe, shipped_recipes
-from mien.train.tune import (
+from mien.train.tune.report import best_of, save_best, summary_of, write_report
+from mien.train.tune.space import (
     REFINE_SHARE,
     SPACE,
     Choice,
     Range,
     check_space,
-    open_storage,
     read_space,
-    score,
     shortened,
     space_for,
-    tune,
     with_values,
 )
-from mien.train.tune_report import best_of, save_best, summary_of, write_report
+from mien.train.tune.storage import open_storage
+from mien.train.tune.study import score, tune
 
 SMALL = Recipe(name="small", stem=(4, 8), stages=(8,), blocks=1, epochs=4, sizes=(16,), batch_size=16)
 FEW = {"dropout": Range(0.0, 0.5), "batch_size": Choice((8, 16)), REFINE_SHARE: Range(0.0, 0.5)}
@@ -214,7 +213,7 @@ def test_a_data_set_that_no_trial_can_learn_from_ends_the_study(noise: Dataset, 
 def test_a_trial_that_was_stopped_by_hand_is_run_again_from_its_checkpoint(
     noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from mien.train import tune as module
+    from mien.train.tune import study as module
 
     def interrupted(epoch: Epoch) -> float:
         if epoch.epoch == 2:

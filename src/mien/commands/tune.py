@@ -11,7 +11,7 @@ from mien.train.recipe import Recipe, load_recipe
 if TYPE_CHECKING:
     import optuna
 
-    from mien.train.tune import Space
+    from mien.train.tune.space import Space
 
 
 def tune(
@@ -55,8 +55,9 @@ def tune(
         The pictures of your own folders are photographs: learn from the surest face in each.
     """
     try:
-        from mien.train import tune as search
-        from mien.train.tune_report import save_best, write_report
+        from mien.train.tune import space as spaces
+        from mien.train.tune.report import save_best, write_report
+        from mien.train.tune.study import tune as search
     except ImportError as error:
         raise ConfigError(f'tuning needs {error.name}: pip install "mien[train,tune]"') from error
     from mien.datasets import read_dataset
@@ -64,18 +65,18 @@ def tune(
     if trials < 1:
         raise ConfigError(f"--trials {trials}: choose 1 or more")
     chosen = load_recipe(recipe)
-    short = search.shortened(chosen, epochs)
+    short = spaces.shortened(chosen, epochs)
     name = study or f"{chosen.name}-tuned"
     if Path(name).name != name:
         raise ConfigError(f"--study {name}: must do as the name of a file")
-    given = search.read_space(space) if space is not None else None
-    search.check_space(given or search.SPACE, short)
+    given = spaces.read_space(space) if space is not None else None
+    spaces.check_space(given or spaces.SPACE, short)
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
-    where = given or search.space_for(faces)
+    where = given or spaces.space_for(faces)
     out.mkdir(parents=True, exist_ok=True)
-    found = search.tune(
+    found = search(
         faces,
         short,
         where,
@@ -98,8 +99,8 @@ def _print_table(found: "optuna.Study", space: "Space", recipe: Recipe, best: Re
     from rich.console import Console
     from rich.table import Table
 
-    from mien.train.tune import Choice, own_values
-    from mien.train.tune_report import shown, summary_of
+    from mien.train.tune.report import shown, summary_of
+    from mien.train.tune.space import Choice, own_values
 
     table = Table("field", "searched", recipe.name, best.name, box=None, header_style="bold")
     before, after = own_values(recipe, space), own_values(best, space)

@@ -18,7 +18,8 @@ from plotly.offline import get_plotlyjs
 
 from mien.errors import MienError
 from mien.train.recipe import Recipe
-from mien.train.tune import describe, with_values
+from mien.train.tune.space import with_values
+from mien.train.tune.study import describe
 
 PLOTS: dict[str, tuple[str, Callable[[optuna.Study], Figure]]] = {
     "Scores": ("Each dot is a trial that was trained to its end.", visualization.plot_optimization_history),

@@ -1,0 +1,4 @@
+"""The search for a better recipe. Needs ``mien[train,tune]``.
+
+space → study (storage) → report
+"""

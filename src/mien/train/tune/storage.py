@@ -1,0 +1,76 @@
+"""Where the trials of a search are kept, so that several processes share them and a killed one is noticed."""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from mien.errors import ConfigError, MienError
+
+HEARTBEAT, GRACE = 15, 90
+"""Seconds between the signs of life of a trial, and without one after which it counts as killed."""
+
+
+def open_storage(where: str) -> BaseStorage:
+    """The storage of studies at a database's URL, or in a journal file; made where there is none.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if "://" not in where:
+        if not where.endswith(".log"):
+            raise ConfigError(
+                f"--storage {where}: neither a database's URL, as sqlite:///tune.db, nor a file ending in .log"
+            )
+        return JournalStorage(JournalFileBackend(where))
+    # SQLite lets one process write at a time; the others wait so many seconds.
+    options = {"connect_args": {"timeout": 60}} if where.startswith("sqlite") else {}
+    for attempt in range(10):
+        try:
+            return RDBStorage(
+                where,
+                engine_kwargs=options,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=retry,
+            )
+        except (SQLAlchemyError, ImportError, RuntimeError) as error:
+            # Two processes may make the tables at the same time.
+            if attempt == 9 or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
+                raise ConfigError(
+                    f"--storage {_hidden(where)}: cannot be opened ({_first_line(error)})"
+                ) from error
+            time.sleep(0.5)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queues a trial again that did not end."""
+    RetryHeartbeatStaleTrialCallback()(study, trial)
+
+
+@contextlib.contextmanager
+def storage_errors(where: str) -> Iterator[None]:
+    """Tells in one line what a database says that fails."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise MienError(
+            f"--storage {_hidden(where)}: {_first_line(error)}; the same command goes on when it works again"
+        ) from error
+
+
+def _hidden(url: str) -> str:
+    """A database's URL without its password."""
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

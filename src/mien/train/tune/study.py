@@ -1,0 +1,196 @@
+"""A search by Optuna: every trial trains the recipe with other values, and counts by its `score`."""
+
+import contextlib
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, TrialPruned
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from mien.datasets import Dataset, split_validation
+from mien.errors import ConfigError, MienError
+from mien.train.checkpoint import run_identity
+from mien.train.fit import Options, fit, validate
+from mien.train.journal import Epoch
+from mien.train.processes import launch
+from mien.train.recipe import Recipe
+from mien.train.start import with_network
+from mien.train.tune.space import Space, check_space, inside, own_values, suggest, with_values
+from mien.train.tune.storage import open_storage, retry, storage_errors
+
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def score(epoch: Epoch) -> float:
+    """What is searched for: the mean of the validation part's accuracies on the labels and on the crowd's answer.
+
+    That on the labels alone where no votes are learnt.
+    """
+    if epoch.validation_crowd != epoch.validation_crowd:  # NaN
+        return epoch.validation_labels
+    return (epoch.validation_labels + epoch.validation_crowd) / 2
+
+
+def tune(
+    data: Dataset,
+    recipe: Recipe,
+    space: Space,
+    *,
+    trials: int,
+    storage: str,
+    name: str,
+    folder: Path,
+    say: Callable[[str], None],
+) -> optuna.Study:
+    """Runs trials until a study has so many, those of earlier and of other processes counted.
+
+    The first is the recipe itself. A trial that is behind the median of the others after a quarter of the epochs
+    is stopped (Optuna's MedianPruner), and counts. A trial whose process was killed is run again, and goes on from
+    its last epoch: databases only, a journal file does not notice.
+
+    Args:
+        data: the training split; its validation tenth is what trials are compared on.
+        recipe: what is varied.
+        space: how.
+        trials: how many the study shall have.
+        storage: a database's URL, or the path of a journal file that ends in .log; several processes may share it.
+        name: of the study.
+        folder: where trials under way keep their checkpoints; removed when they end.
+        say: is told a line about each trial.
+
+    Raises:
+        ConfigError: the storage cannot be opened, the space and the recipe do not fit together, or the study is of
+            another recipe, space or data.
+        MienError: the storage fails later on, or see `mien.train.fit.fit`.
+    """
+    check_space(space, recipe)
+    if recipe.first:
+        raise ConfigError(
+            f"recipe {recipe.name}: runs {recipe.first} first; tune that, or give this the init of its model "
+            "and no first"
+        )
+    recipe = with_network(recipe)
+    training, validation = split_validation(data)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    with warnings.catch_warnings(), storage_errors(storage):
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
+        store = open_storage(storage)
+        identity = json.dumps(
+            {
+                "space": {key: asdict(dimension) for key, dimension in space.items()},
+                "run": run_identity(recipe, training),
+            }
+        )
+        study = _open_study(store, recipe, space, name, identity)
+
+        def objective(trial: Trial) -> float:
+            # A trial that is run again keeps its folder, and so goes on from its checkpoint.
+            place = folder / trial.user_attrs.get("folder", str(trial.number))
+            if "folder" not in trial.user_attrs:
+                shutil.rmtree(place, ignore_errors=True)  # of another study of this name
+            trial.set_user_attr("folder", place.name)
+            try:
+                value = _run(trial, training, validation, with_values(recipe, suggest(trial, space)), place)
+            except KeyboardInterrupt:
+                retry(study, study.get_trials(deepcopy=False)[trial.number])
+                raise
+            except TrialPruned:
+                shutil.rmtree(place, ignore_errors=True)
+                raise
+            shutil.rmtree(place, ignore_errors=True)
+            return value
+
+        def tell(study: optuna.Study, trial: FrozenTrial) -> None:
+            say(f"{describe(trial, recipe.epochs)}; {_count(study, DONE)} of {trials} trials done")
+
+        beats, waiting = isinstance(store, RDBStorage), False
+        while (left := trials - _count(study, DONE)) > 0:
+            optuna.storages.fail_stale_trials(study)
+            if not beats or left > _count_under_way(study):
+                study.optimize(objective, n_trials=1, callbacks=[tell])
+                continue
+            if not waiting:
+                say("waiting for the last trials of other processes, to run them again if they were killed")
+                waiting = True
+            time.sleep(2)
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # others may still be in it
+    return study
+
+
+def _run(trial: Trial, training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) -> float:
+    """Trains one trial, as far as it is worth it, and returns its score."""
+    folder.mkdir(parents=True, exist_ok=True)
+    last: Epoch | None = None
+
+    def watch(epoch: Epoch) -> None:
+        nonlocal last
+        last = epoch
+        trial.report(score(epoch), epoch.epoch)
+        if epoch.epoch < recipe.epochs and trial.should_prune():
+            raise TrialPruned
+
+    try:
+        network = fit(training, validation, recipe, folder, options=Options(watch=watch))
+    except MienError as error:
+        if isinstance(error, ConfigError) or error.__cause__ is not None:
+            raise  # of the data, the recipe or the disk, and the next trial would fail alike
+        trial.set_user_attr("why", "the loss was no number")
+        raise TrialPruned from error
+    if last is None:  # killed after its last epoch
+        labels, crowd = validate(network, validation, launch())
+        last = Epoch(recipe.epochs, 0, 0.0, 0.0, 0.0, labels, crowd, 0.0)
+    return score(last)
+
+
+def describe(trial: FrozenTrial, epochs: int) -> str:
+    """What became of a trial, in a line."""
+    said = f"trial {trial.number}: "
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        return said + f"score {trial.value:.4f}"
+    if "why" in trial.user_attrs:
+        return said + f"dropped, {trial.user_attrs['why']}"
+    if trial.last_step is not None:
+        value = trial.intermediate_values[trial.last_step]
+        return said + f"stopped after {trial.last_step} of {epochs} epochs at {value:.4f}"
+    return said + trial.state.name.lower()
+
+
+def _open_study(store: BaseStorage, recipe: Recipe, space: Space, name: str, identity: str) -> optuna.Study:
+    settings: dict[str, Any] = {
+        "sampler": optuna.samplers.TPESampler(),
+        # Five trials to compare with, and a quarter of the epochs, before any is stopped.
+        "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, recipe.epochs // 4)),
+    }
+    try:
+        study = optuna.create_study(storage=store, study_name=name, direction="maximize", **settings)
+    except DuplicatedStudyError:
+        study = optuna.load_study(storage=store, study_name=name, **settings)
+    else:
+        study.set_user_attr("identity", identity)
+        own = own_values(recipe, space)
+        study.enqueue_trial({key: value for key, value in own.items() if inside(value, space[key])})
+    if study.user_attrs.get("identity", identity) != identity:
+        raise ConfigError(
+            f"study {name}: its trials are of another recipe, number of epochs, space or data; "
+            "choose another --study"
+        )
+    return study
+
+
+def _count(study: optuna.Study, states: tuple[TrialState, ...]) -> int:
+    return len(study.get_trials(deepcopy=False, states=states))
+
+
+def _count_under_way(study: optuna.Study) -> int:
+    """How many trials run, and have begun to tell so: one killed before that would be waited for for ever."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return sum("folder" in trial.user_attrs for trial in running)
