@@ -231,6 +231,8 @@ def _run(work: Callable[[], Any], future: Future[Any]) -> None:
         future.set_result(work())
     except BaseException as error:
         future.set_exception(error)
+        # The error's traceback holds this frame: with these in it, a picture would stay until the next collection.
+        del work, future
 
 
 def _renamed(message: str, source: str) -> str:
