@@ -57,7 +57,7 @@ def serve(
     try:
         from mien.serve.app import Service
         from mien.serve.engine import load_recognizer
-        from mien.serve.server import bind, loopback, run
+        from mien.serve.server import bind, loopback, return_large_memory, run
         from mien.serve.shield import Rules
     except ImportError as error:
         raise ConfigError(f'serving needs {error.name}: pip install "mien[serve]"') from error
@@ -70,6 +70,7 @@ def serve(
             f"--host {host}: others could use it; set {TOKEN_VARIABLE} to what they must know, or say --insecure"
         )
     listener = bind(host, port)
+    return_large_memory()
     recognizer = load_recognizer(
         model, detector_size=detector_size, threads=threads, max_faces=limits.max_faces
     )

@@ -14,8 +14,9 @@ from mien.errors import ConfigError
 from mien.serve.app import Service
 from mien.serve.connections import protocol
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of glibc's malloc.h
-_LARGE = 4 << 20  # bytes
+# Of glibc's malloc.h, see mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGE = 128 << 10  # bytes: where glibc itself begins
 
 
 def loopback(host: str) -> bool:
@@ -75,16 +76,17 @@ class _Server(uvicorn.Server):
 
 
 def return_large_memory() -> None:
-    """Makes the C library give the memory of large pictures back at once, where it is glibc.
+    """Makes the C library give the memory of pictures back at once, where it is glibc. Call it before any is used.
 
-    Left to itself, it comes to keep blocks of up to 32 MiB for later, in each thread: a few hostile pictures, and
-    the process stays large for good.
+    Left to itself, it comes to keep blocks of up to 32 MiB for later, in each thread, and what is freed between
+    blocks in use: a few hostile pictures, and the process stays large for good.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, _LARGE)
-            mallopt(_M_ARENA_MAX, 2)
+            mallopt(_M_TRIM_THRESHOLD, _LARGE)
+            mallopt(_M_ARENA_MAX, 1)
 
 
 def run(service: Service, listener: socket.socket, started: Callable[[], None]) -> None:
@@ -102,7 +104,6 @@ def run(service: Service, listener: socket.socket, started: Callable[[], None]) 
     # What is wrong with forms and pictures is told to who sent them.
     for name in ("python_multipart", "PIL"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return_large_memory()
     limits = service.limits
     config = uvicorn.Config(
         service,
