@@ -1,6 +1,7 @@
 """Checkpoints: the whole state of a run in one safetensors file, written atomically, holding no pickle."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -
     metadata = {"run": identity, "epochs_done": str(epochs_done)}
     try:
         save_file(_flatten(state), part, metadata=metadata)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing behind it
         part.replace(path)
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""Training that is killed again and again, and started again with the same command."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+# Forks for each run, so that PyTorch is imported once. Prints where each was killed, and ends when one is done.
+DRIVER = """
+import os, random, signal, sys, time
+from pathlib import Path
+
+import torch
+
+import mien.train.run  # with all that it imports
+from mien.cli import main
+
+torch.set_num_threads(1)
+out, kills, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+random.seed(0)
+
+
+def begin():
+    child = os.fork()
+    if child == 0:
+        sys.argv = ["mien", *command, "--out", str(out)]
+        try:
+            main()
+        except SystemExit as ended:
+            os._exit(ended.code or 0)
+        os._exit(0)
+    return child
+
+
+def wait_until(there, seconds, child):
+    deadline = time.monotonic() + seconds
+    while not there() and time.monotonic() < deadline and os.waitid(
+        os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT
+    ) is None:
+        pass
+
+
+longest = 1.0
+for kill in range(kills):
+    begun = time.monotonic()
+    child = begin()
+    if kill % 2:  # while a checkpoint is written
+        where = "in a checkpoint"
+        wait_until((out / "killed" / "checkpoint.part").exists, 60, child)
+    else:
+        where = "somewhere"
+        wait_until(lambda: False, random.uniform(0, longest), child)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    longest = max(longest, time.monotonic() - begun)
+    print(where, round(time.monotonic() - begun, 2), status, flush=True)
+    if status == 0:
+        break
+else:
+    _, status = os.waitpid(begin(), 0)
+    print("the last run", status)
+sys.exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    recipe = tmp_path / "killed.toml"
+    recipe.write_text(
+        tiny_recipe.read_text().replace("epochs = 3", "epochs = 12").replace('"tiny"', '"killed"')
+    )
+
+    def run(out: Path, kills: int) -> str:
+        command = ["train", str(made_folders), "--recipe", str(recipe)]
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER, out, str(kills), *command],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run(tmp_path / "whole", 0)
+    story = run(tmp_path / "broken", 8)
+    assert story.count("in a checkpoint") == 4, story
+    weights, histories = [], []
+    for out in ("whole", "broken"):
+        folder = tmp_path / out / "killed"
+        assert not (folder / "checkpoint.part").exists()
+        weights.append((folder / "model.safetensors").read_bytes())
+        with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
+            assert file.metadata()["epochs_done"] == "12"
+        with (folder / "history.csv").open(newline="") as file:
+            histories.append(
+                [{name: row[name] for name in row if name != "seconds"} for row in csv.DictReader(file)]
+            )
+    assert weights[0] == weights[1], story
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 12
