@@ -1,5 +1,6 @@
 """Any backbone of timm (Wightman 2019): transfer learning as people do it."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ class TimmTrunk(Trunk):
             raise ConfigError(f'{recipe.model} needs timm: pip install "mien[timm]" ({error})') from error
         name = recipe.model.removeprefix("timm/")
         if not timm.is_model(name):
-            similar = timm.list_models(f"*{name[:6]}*")[:5]
+            similar = get_close_matches(name, timm.list_models(), n=5)
             raise ConfigError(f"timm knows no {name!r}; similar: {', '.join(similar) or 'none'}")
         try:
             self.backbone = timm.create_model(name, pretrained=recipe.pretrained, num_classes=0)
@@ -38,7 +39,8 @@ class TimmTrunk(Trunk):
             self._load(Path(recipe.weights))
         config = self.backbone.pretrained_cfg
         _, self.side, _ = config["input_size"]
-        self.features = self.backbone.num_features
+        # Some backbones, as MobileNetV3, widen their pooled features once more before the classifier.
+        self.features = self.backbone.head_hidden_size
         self.register_buffer("mean", torch.tensor(config["mean"]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(1, -1, 1, 1), persistent=False)
 

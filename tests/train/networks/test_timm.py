@@ -1,0 +1,99 @@
+"""Backbones of timm, for real. It wants a torchvision that fits the PyTorch at hand: mien[dev] is without it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mien.classify import Classifier
+from mien.datasets import read_dataset
+from mien.errors import ConfigError
+from mien.train.networks import FaceNet
+from mien.train.recipe import Recipe, load_recipe
+from mien.train.run import train
+
+timm = pytest.importorskip("timm", reason="needs timm: pip install 'mien[timm]'", exc_type=ImportError)
+
+# 0.6 M weights, 224 pixels, ImageNet's mean and deviation; the other has 0.5 for both.
+NAME, OTHER = "mobilenetv3_small_050", "tinynet_e"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as timm's own are: three channels in, a thousand classes out."""
+    torch.manual_seed(7)
+    path = tmp_path_factory.mktemp("timm") / "weights.safetensors"
+    save_file(timm.create_model(NAME, pretrained=False).state_dict(), path)
+    return path
+
+
+def recipe(**fields) -> Recipe:
+    return Recipe(name="transfer", model=f"timm/{NAME}", **fields)
+
+
+def test_the_weights_of_a_file_are_taken_but_for_its_classifier(weights: Path):
+    backbone = FaceNet(recipe(weights=str(weights))).trunk.backbone.state_dict()
+    there = load_file(weights)
+    assert {name.split(".")[0] for name in there.keys() - backbone.keys()} == {"classifier"}
+    for name, tensor in backbone.items():
+        assert torch.equal(tensor, there[name]), name
+
+
+@pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224", OTHER])
+def test_faces_are_scaled_and_normalised_as_timms_configuration_says(name: str):
+    network = FaceNet(Recipe(name="any", model=f"timm/{name}")).eval()
+    config = network.trunk.backbone.pretrained_cfg
+    seen: list[torch.Tensor] = []
+    network.trunk.backbone.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    white = network(torch.ones(2, 1, 48, 48))
+    assert white.labels.shape == (2, 7)
+    assert seen[0].shape == (2, *config["input_size"])
+    for channel in range(3):
+        expected = (1 - config["mean"][channel]) / config["std"][channel]
+        assert seen[0][:, channel].allclose(torch.tensor(expected), atol=1e-5)
+
+
+def test_a_backbone_is_trained_exported_and_goes_on(weights: Path, made_folders: Path, tmp_path: Path):
+    data = read_dataset(made_folders)
+    chosen = recipe(
+        weights=str(weights),
+        epochs=8,
+        batch_size=16,
+        optimizer="adam",
+        learning_rate=3e-3,
+        ema_decay=0.8,
+        dropout=0.0,
+        flip=False,
+        rotate=5.0,
+        scale=1.05,
+        shift=0.02,
+        erase=0.0,
+    )
+    folder = train(data, chosen, tmp_path)
+    test = read_dataset(made_folders, "test")
+    readings = Classifier(folder).classify(test.images)
+    assert readings.crowd.shape == (28, 10)
+    assert np.mean(readings.fer2013.argmax(axis=1) == test.labels) > 0.5  # guessing: 0.14
+    made = (folder / "model.safetensors").read_bytes()
+    assert train(data, chosen, tmp_path) == folder  # all is done: the same again
+    assert (folder / "model.safetensors").read_bytes() == made
+    assert load_recipe(str(folder / "recipe.toml")) == chosen
+
+
+def test_weights_of_another_backbone_are_told(weights: Path):
+    with pytest.raises(ConfigError, match=rf"is no {OTHER}: .* missing or of another shape"):
+        FaceNet(Recipe(name="any", model=f"timm/{OTHER}", weights=str(weights)))
+
+
+def test_weights_that_are_no_file_are_told(tmp_path: Path):
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for name in ("text.safetensors", "missing.safetensors"):
+        with pytest.raises(ConfigError, match=f"{name}: not a readable safetensors file"):
+            FaceNet(recipe(weights=str(tmp_path / name)))
+
+
+def test_a_backbone_that_does_not_exist_is_told():
+    with pytest.raises(ConfigError, match=r"timm knows no 'resnet1x'; similar: .*\bresnet18\b"):
+        FaceNet(Recipe(name="typo", model="timm/resnet1x"))
