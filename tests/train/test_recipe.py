@@ -47,3 +47,12 @@ def test_the_last_epochs_erase_nothing_and_change_half_as_much():
     assert (refined.rotate, refined.shift, refined.brightness, refined.contrast) == (10.0, 0.05, 0.1, 0.15)
     assert refined.flip
     assert refined.learning_rate == recipe.learning_rate
+
+
+def test_of_other_epochs_the_same_share_is_refined():
+    recipe = Recipe(name="mine", epochs=20, refine_epochs=6)
+    assert recipe.changed(epochs=10).refine_epochs == 3
+    assert recipe.changed(epochs=10, refine_epochs=1).refine_epochs == 1
+    assert recipe.changed(dropout=0.1).refine_epochs == 6
+    with pytest.raises(ConfigError, match="epochs is 0"):
+        recipe.changed(epochs=0)

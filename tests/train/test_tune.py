@@ -18,7 +18,6 @@ from mien.train.tune.space import (
     Range,
     check_space,
     read_space,
-    shortened,
     space_for,
     with_values,
 )
@@ -106,10 +105,8 @@ def test_a_space_of_impossible_recipes_is_told(space: dict, said: str):
         check_space(space, SMALL)
 
 
-def test_a_recipe_made_shorter_refines_the_same_share():
+def test_the_values_of_a_trial_make_a_recipe():
     recipe = Recipe(name="long", epochs=50, refine_epochs=20)
-    assert shortened(recipe, 10).refine_epochs == 4
-    assert shortened(recipe, None) == recipe
     assert with_values(recipe, {REFINE_SHARE: 0.5, "dropout": 0.1}) == recipe.changed(
         refine_epochs=25, dropout=0.1
     )

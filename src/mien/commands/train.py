@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from mien.console import complain
 from mien.errors import ConfigError
 from mien.labels import EXPRESSIONS
-from mien.train.recipe import Recipe, load_recipe
+from mien.train.recipe import Recipe, load_recipe, shipped_recipes
 
 # Every field of a recipe, none of them set: what a person gives on the command line to change it.
 _Changes = make_dataclass(
@@ -49,8 +49,8 @@ def train(
         FER-2013: the folder with train/ and test/ in it, fer2013.csv (with fer2013new.csv beside it for the
         votes of FER+), or a Parquet file. Or your own faces: a folder with a folder for each class.
     recipe
-        The name of a recipe that comes with mien, or the path of a TOML file; by default base, or transfer
-        where --init names a model to start from.
+        The name of a recipe that comes with mien, or the path of a TOML file. By default base; transfer where
+        --init, --pretrained or --weights names what to start from; the one of its network where --model is given.
     out
         Folder in which the model's own folder, called as the recipe is, is made.
     preview
@@ -77,7 +77,13 @@ def train(
     from mien.datasets import read_dataset
 
     changed = asdict(changes) if changes is not None else {}
-    chosen = load_recipe(recipe or ("transfer" if changed.get("init") else "base")).changed(**changed)
+    chosen = load_recipe(recipe or _suited(changed)).changed(**changed)
+    own = [name for name in ("model", "stem", "stages", "blocks") if changed.get(name) is not None]
+    if chosen.first and own:
+        raise ConfigError(
+            f"--{own[0]}: {chosen.name} goes on with the network of its first recipe, {chosen.first}; "
+            "choose another --recipe"
+        )
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
@@ -96,3 +102,13 @@ def train(
     options = Options(compile=compile, tensorboard=tensorboard)
     print(run(faces, chosen, out, options=options, devices=devices, precision=precision))
     return 1 if faces.skipped else 0
+
+
+def _suited(changed: dict[str, Any]) -> str:
+    """The recipe that suits what was asked for."""
+    if changed.get("init") or changed.get("pretrained") or changed.get("weights"):
+        return "transfer"
+    model = changed.get("model")
+    if model is None:
+        return "base"
+    return model if model in shipped_recipes() else "resnet"

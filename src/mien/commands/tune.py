@@ -65,7 +65,7 @@ def tune(
     if trials < 1:
         raise ConfigError(f"--trials {trials}: choose 1 or more")
     chosen = load_recipe(recipe)
-    short = spaces.shortened(chosen, epochs)
+    short = chosen.changed(epochs=epochs)
     name = study or f"{chosen.name}-tuned"
     if Path(name).name != name:
         raise ConfigError(f"--study {name}: must do as the name of a file")

@@ -162,10 +162,16 @@ class Recipe:
     def changed(self, **changes: Any) -> "Recipe":
         """The recipe with other values of some fields; those that are None stay.
 
+        Of other `epochs` the same share is refined, unless `refine_epochs` is given too.
+
         Raises:
             ConfigError: a value is impossible.
         """
-        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+        given = {key: value for key, value in changes.items() if value is not None}
+        if given.get("epochs", 0) > 0:
+            share = self.refine_epochs / self.epochs
+            given.setdefault("refine_epochs", round(share * given["epochs"]))
+        return replace(self, **given)
 
     def save(self, path: Path) -> None:
         """Writes the recipe as TOML."""

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,13 +131,6 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     if REFINE_SHARE in changes:
         changes["refine_epochs"] = round(changes.pop(REFINE_SHARE) * recipe.epochs)
     return recipe.changed(**changes)
-
-
-def shortened(recipe: Recipe, epochs: int | None) -> Recipe:
-    """The recipe with so many epochs, of which it refines the same share; as it is where None."""
-    if epochs is None:
-        return recipe
-    return replace(recipe, epochs=epochs, refine_epochs=round(recipe.refine_epochs * epochs / recipe.epochs))
 
 
 def own_values(recipe: Recipe, space: Space) -> dict[str, Any]:
