@@ -1,5 +1,6 @@
 """`mien train`: a data set in, a model out."""
 
+import os
 from dataclasses import asdict, field, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -85,22 +86,27 @@ def train(
             "choose another --recipe"
         )
     faces = read_dataset(data, "train", find_faces=find_faces)
-    if faces.skipped:
+    # Of several processes one tells, or each line would come as often as there are processes.
+    telling = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
+    if faces.skipped and telling:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
     if exclude is not None:
         from mien.audit.rows import exclude_rows
 
         before = len(faces)
         faces = exclude_rows(faces, exclude, "train")
-        complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
+        if telling:
+            complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
     if preview is not None:
         save_preview(faces, chosen, preview)
         print(preview)
         return 0
-    if faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
+    if telling and faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
         complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
     options = Options(compile=compile, tensorboard=tensorboard)
-    print(run(faces, chosen, out, options=options, devices=devices, precision=precision))
+    folder = run(faces, chosen, out, options=options, devices=devices, precision=precision)
+    if telling:
+        print(folder)
     return 1 if faces.skipped else 0
 
 

@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from mien.datasets import Dataset
+from mien.errors import ConfigError
 from mien.train.augment import augment, draw_views, mix
 from mien.train.networks import normalise
 from mien.train.recipe import Recipe
@@ -23,7 +24,12 @@ def save_preview(data: Dataset, recipe: Recipe, path: Path) -> None:
         data: the faces; one of each class in turn.
         recipe: says how strongly they are changed, and at which side they end.
         path: where the picture goes; its ending says the format.
+
+    Raises:
+        ConfigError: its ending is that of no format that pictures are written in.
     """
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise ConfigError(f"{path}: ends in no format of pictures; end it in .png or .jpg")
     random = torch.Generator().manual_seed(recipe.seed)
     chosen = _spread(data, recipe.seed)
     size = recipe.sizes[-1] if recipe.sizes else 48

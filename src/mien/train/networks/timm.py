@@ -1,5 +1,6 @@
 """Any backbone of timm (Wightman 2019): transfer learning as people do it."""
 
+import logging
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class TimmTrunk(Trunk):
         if not timm.is_model(name):
             similar = get_close_matches(name, timm.list_models(), n=5)
             raise ConfigError(f"timm knows no {name!r}; similar: {', '.join(similar) or 'none'}")
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what is wrong is said below, once
         try:
             self.backbone = timm.create_model(name, pretrained=recipe.pretrained, num_classes=0)
         except Exception as error:  # offline, moved, refused: the hub's errors share no base class
@@ -62,9 +64,11 @@ class TimmTrunk(Trunk):
         fitting = {
             key: value for key, value in weights.items() if key in own and value.shape == own[key].shape
         }
-        if missing := sorted(own.keys() - fitting.keys()):
+        # Files that are older than norms' counts of batches lack them; PyTorch then counts anew.
+        needed = {key for key in own if not key.endswith(".num_batches_tracked")}
+        if missing := sorted(needed - fitting.keys()):
             raise ConfigError(
                 f"{path}: is no {self.backbone.pretrained_cfg['architecture']}: "
-                f"{len(missing)} of {len(own)} tensors are missing or of another shape, as {missing[0]}"
+                f"{len(missing)} of {len(needed)} tensors are missing or of another shape, as {missing[0]}"
             )
         self.backbone.load_state_dict(fitting)
