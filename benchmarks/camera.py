@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import httpx
+import numpy as np
 import psutil
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -83,7 +84,8 @@ def write_camera(path: Path) -> None:
         stream = container.add_stream("wrapped_avframe", rate=30)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
         for frame in [*there, *reversed(there)]:
-            container.mux(stream.encode(av.VideoFrame.from_image(frame).reformat(format="yuv420p")))
+            picture = av.VideoFrame.from_ndarray(np.asarray(frame), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
         container.mux(stream.encode())
 
 

@@ -39,7 +39,7 @@ def original(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> byt
 
 def test_the_shipped_file_is_remade_byte_for_byte(maker: ModuleType, original: bytes) -> None:
     ranges = json.loads(maker.RANGES.read_text(encoding="utf-8"))
-    assert maker.quantise(maker.convert(original), ranges) == SHIPPED.read_bytes()
+    assert maker.in_integers(maker.convert(original), ranges) == SHIPPED.read_bytes()
 
 
 def test_it_computes_nearly_what_the_original_does(
@@ -53,7 +53,7 @@ def test_it_computes_nearly_what_the_original_does(
 
 def test_the_ranges_are_those_of_the_pictures(maker: ModuleType, original: bytes, examples: Path) -> None:
     kept = json.loads(maker.RANGES.read_text(encoding="utf-8"))
-    found = maker.measure_ranges(maker.convert(original), sorted(examples.glob("*.jpg")))
+    found = maker.ranges_of(maker.convert(original), sorted(examples.glob("*.jpg")))
     assert found.keys() == kept.keys()
     for name, ends in found.items():
         assert ends == pytest.approx(kept[name], rel=0.01, abs=0.01), name

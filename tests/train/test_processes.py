@@ -35,9 +35,15 @@ def test_two_processes_make_what_one_makes(
         two = [*one, "--devices", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for command, out in ((one, "one"), (two, "two")):
-        subprocess.run(
-            [*command, "--out", str(tmp_path / out)], env=environment, check=True, capture_output=True
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path / out)],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
         )
+        assert done.stdout == f"{tmp_path / out / 'tiny'}\n"  # said by one process
+        assert done.stderr.count("has no votes of FER+") == 1
     first, second = (load_file(tmp_path / out / "tiny" / "checkpoint.safetensors") for out in ("one", "two"))
     assert first.keys() == second.keys()
     for name, tensor in first.items():

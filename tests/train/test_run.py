@@ -110,13 +110,26 @@ def test_weights_of_8_bits_make_a_smaller_file_that_says_nearly_the_same(tiny_mo
     recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(weight_bits=8)
     network = FaceNet(recipe)
     network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
-    _, validation = split_validation(read_dataset(made_folders))
-    export(network.eval(), validation, tmp_path, recipe)
+    export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
     assert (tmp_path / "model.onnx").stat().st_size < (tiny_model / "model.onnx").stat().st_size
     images = read_dataset(made_folders, "test").images
     small, large = (Classifier(folder).classify(images).probabilities for folder in (tmp_path, tiny_model))
     assert np.abs(small - large).max() < 0.1
     assert not np.array_equal(small, large)
+
+
+def test_integers_say_nearly_the_same(tiny_model: Path, made_folders: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(integers=True)
+    network = FaceNet(recipe)
+    network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
+    export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
+    operations = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert operations.count("QuantizeLinear") > operations.count("Conv")
+    images = read_dataset(made_folders, "test").images
+    whole, floats = (Classifier(folder).classify(images) for folder in (tmp_path, tiny_model))
+    for one, other in ((whole.probabilities, floats.probabilities), (whole.crowd, floats.crowd)):
+        assert np.abs(one - other).max() < 0.05
+        assert not np.array_equal(one, other)
 
 
 def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recipe: Path, tmp_path: Path):

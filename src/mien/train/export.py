@@ -1,4 +1,4 @@
-"""From a trained network to the file that inference reads: one sealed ONNX graph with 16- or 8-bit weights."""
+"""From a trained network to the file that inference reads: one sealed ONNX graph, in floats or in integers."""
 
 import copy
 import json
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxscript  # noqa: F401 - the exporter needs it: better missed before a run than after
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -22,12 +23,16 @@ from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import seal
 from mien.train.calibrate import Answer
 from mien.train.networks import FaceNet, Logits, normalise
+from mien.train.quantise import measure_ranges, quantise
 
 PARITY = {16: 0.01, 8: 0.1}
 """How far a probability of the ONNX file may be from the network's, by the bits of its weights.
 
 16-bit weights round to 3 digits, 8-bit weights to 2; a wrong graph is off by much more.
 """
+
+INTEGER_PARITY = 0.03
+"""How far the readings of an ONNX file in integers may be from the network's: total variation, mean of faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ def export_onnx(
     leanings: Sequence[float],
     classes: tuple[str, ...] = EXPRESSIONS,
     weight_bits: int = 16,
+    examples: NDArray[np.uint8] | None = None,
 ) -> None:
     """Writes the ONNX file, reads it back, and compares its answers with the network's.
 
@@ -100,6 +106,8 @@ def export_onnx(
         leanings: (K,), the class shares that the answers lean by (`mien.prior.leanings`), stored in the file.
         classes: what the columns of its answer stand for.
         weight_bits: 16 for floats, 8 for integers with a scale for each output channel.
+        examples: (N, 48, 48), faces on which the ranges of 8-bit integers are measured, in which the file then
+            computes; None: it computes in floats.
 
     Raises:
         ModelError: the file's answers are not the network's; nothing is left at `path`.
@@ -121,13 +129,18 @@ def export_onnx(
         raise ModelError(f"{path}: PyTorch made no ONNX program of the network")
     model = program.model_proto
     _strip(model)
+    if examples is not None:
+        model = _in_integers(model, examples)
     _shrink_weights(model, weight_bits)
     onnx.helper.set_model_props(model, _metadata(readings, name, trust, leanings, classes))
     onnx.checker.check_model(model)
     part = path.with_suffix(".part")
     part.write_bytes(seal(model.SerializeToString(deterministic=True)))
     try:
-        _compare(readings, part, outputs, PARITY[weight_bits])
+        if examples is None:
+            _compare(readings, part, outputs, PARITY[weight_bits])
+        else:
+            _compare_integers(readings, part, outputs, examples)
     except ModelError:
         part.unlink()
         raise
@@ -177,13 +190,42 @@ def _compare(readings: Readings, path: Path, outputs: list[str], parity: float) 
                 raise ModelError(f"{path}: {key} differs from the network's by {difference:.3g}")
 
 
+def _compare_integers(
+    readings: Readings, path: Path, outputs: list[str], examples: NDArray[np.uint8]
+) -> None:
+    """Checks the file against the network on faces as it will see them."""
+    with torch.inference_mode():
+        wanted = readings.eval()(torch.from_numpy(examples))
+    found = Classifier(path).classify(examples)
+    for key, tensor in zip(outputs, wanted, strict=True):
+        apart = float(np.abs(tensor.numpy() - getattr(found, key)).sum(axis=1).mean() / 2)
+        if not apart <= INTEGER_PARITY:
+            raise ModelError(
+                f"{path}: {key} in integers differs from the network's by {apart:.3g}; set integers = false"
+            )
+
+
+def _in_integers(model: onnx.ModelProto, examples: NDArray[np.uint8]) -> onnx.ModelProto:
+    """The graph with all but its first convolution, the heads and what is around them in 8-bit integers."""
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    after = list(model.graph.node).index(convolutions[-1]) + 1
+    # Behind the last convolution, what belongs to it is a sum and a rectifier; the rest makes the answer.
+    heads = next(n for n, node in enumerate(model.graph.node) if n >= after and node.op_type == "Gemm")
+    ranges = measure_ranges(
+        model, ({"faces": batch} for batch in np.array_split(examples, len(examples) // 32 + 1))
+    )
+    return quantise(model, ranges, keep=[convolutions[0], *model.graph.node[heads:]])
+
+
 def _fused(readings: Readings) -> Readings:
-    """A copy with every batch norm folded into the convolution before it."""
+    """A copy with batch norms folded into the convolutions before them; timm's own norms hold activations too."""
     readings = copy.deepcopy(readings).eval()
     for module in readings.modules():
         if isinstance(module, nn.Sequential):
             for index, (conv, norm) in enumerate(zip(list(module), list(module)[1:], strict=False)):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                if isinstance(conv, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
                     module[index] = fuse_conv_bn_eval(conv, norm)
                     module[index + 1] = nn.Identity()
     return readings
@@ -203,7 +245,9 @@ def _strip(model: onnx.ModelProto) -> None:
 
 def _shrink_weights(model: onnx.ModelProto, bits: int) -> None:
     """Stores the large weights in fewer bits, widened when the file is loaded: a smaller file, the same speed."""
-    for tensor in [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]:
+    scales = {name for node in model.graph.node if node.op_type.endswith("Linear") for name in node.input}
+    floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+    for tensor in [tensor for tensor in floats if tensor.name not in scales]:
         weights = onnx.numpy_helper.to_array(tensor)
         if weights.size < 256:
             continue

@@ -144,10 +144,11 @@ def fit(
                 )
             if fabric.is_global_zero:
                 on_labels, on_crowd = validate(average, validation, fabric)
-                save_checkpoint(checkpoint, state, identity, epoch + 1)
                 seconds = time.perf_counter() - started
                 result = Epoch(epoch + 1, size, rate, mean_loss, accuracy, on_labels, on_crowd, seconds)
+                # First: a row too many is cut off when the run goes on, but a missing one would stay missing.
                 journal.epoch(result)
+                save_checkpoint(checkpoint, state, identity, epoch + 1)
                 if options.watch:
                     options.watch(result)
             fabric.barrier()

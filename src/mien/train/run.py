@@ -35,6 +35,9 @@ from mien.train.targets import vote_shares
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
 """Sides in pixels at which it is measured how far a face is believed."""
 
+EXAMPLES = 512
+"""Faces of the training part on which the ranges of integers are measured."""
+
 
 def train(
     data: Dataset,
@@ -98,7 +101,7 @@ def finish(
 ) -> None:
     """Writes everything that a run leaves beside its history and checkpoint."""
     recipe.save(folder / "recipe.toml")
-    export(network, validation, folder, recipe)
+    export(network, training, validation, folder, recipe)
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
     summary = {
@@ -122,8 +125,9 @@ def finish(
     (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def export(network: FaceNet, validation: Dataset, folder: Path, recipe: Recipe) -> None:
+def export(network: FaceNet, training: Dataset, validation: Dataset, folder: Path, recipe: Recipe) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
+    drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
     readings = calibrated(network, validation)
     export_onnx(
         readings,
@@ -133,6 +137,7 @@ def export(network: FaceNet, validation: Dataset, folder: Path, recipe: Recipe) 
         leanings=measured_leanings(readings, validation),
         classes=validation.classes,
         weight_bits=recipe.weight_bits,
+        examples=training.images[drawn] if recipe.integers else None,
     )
     weights = {
         key: tensor.half() if tensor.is_floating_point() else tensor
