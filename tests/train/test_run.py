@@ -16,7 +16,8 @@ from mien.errors import ConfigError, DatasetError, MienError
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
-from mien.train.fit import create_optimizer
+from mien.train.fit import create_optimizer, fit
+from mien.train.journal import Journal, read_history
 from mien.train.networks import FaceNet
 from mien.train.recipe import load_recipe
 from mien.train.run import export, train
@@ -169,3 +170,28 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_model: Path, tmp
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("last", ["the history's row", "the checkpoint"])
+def test_a_run_that_ends_between_two_files_loses_no_row(
+    last: str, made_folders: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    parts = split_validation(read_dataset(made_folders))
+    recipe = load_recipe(str(tiny_recipe))
+
+    def ended_after(work):
+        def wrapped(*arguments):
+            work(*arguments)
+            raise KeyboardInterrupt
+
+        return wrapped
+
+    with monkeypatch.context() as patched:
+        if last == "the checkpoint":
+            patched.setattr("mien.train.fit.save_checkpoint", ended_after(save_checkpoint))
+        else:
+            patched.setattr(Journal, "epoch", ended_after(Journal.epoch))
+        with pytest.raises(KeyboardInterrupt):
+            fit(*parts, recipe, tmp_path)
+    fit(*parts, recipe, tmp_path)
+    assert [row.epoch for row in read_history(tmp_path / "history.csv")] == [1, 2, 3]

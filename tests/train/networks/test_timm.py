@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mien.classify import Classifier
+from mien.classify import Classifier, Trust
 from mien.datasets import read_dataset
 from mien.errors import ConfigError
+from mien.train.export import Readings, Temperatures, export_onnx
 from mien.train.networks import FaceNet
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.run import train
@@ -39,6 +40,13 @@ def test_the_weights_of_a_file_are_taken_but_for_its_classifier(weights: Path):
     assert {name.split(".")[0] for name in there.keys() - backbone.keys()} == {"classifier"}
     for name, tensor in backbone.items():
         assert torch.equal(tensor, there[name]), name
+
+
+def test_the_weights_of_a_file_without_counts_of_batches_are_taken_too(weights: Path, tmp_path: Path):
+    older = {name: value for name, value in load_file(weights).items() if "num_batches_tracked" not in name}
+    save_file(older, tmp_path / "older.safetensors")
+    backbone = FaceNet(recipe(weights=str(tmp_path / "older.safetensors"))).trunk.backbone
+    assert torch.equal(backbone.conv_stem.weight, older["conv_stem.weight"])
 
 
 @pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224", OTHER])
@@ -97,3 +105,29 @@ def test_weights_that_are_no_file_are_told(tmp_path: Path):
 def test_a_backbone_that_does_not_exist_is_told():
     with pytest.raises(ConfigError, match=r"timm knows no 'resnet1x'; similar: .*\bresnet18\b"):
         FaceNet(Recipe(name="typo", model="timm/resnet1x"))
+
+
+def unsettled(name: str) -> FaceNet:
+    """A network whose norms matter, as those of a trained one do."""
+    torch.manual_seed(3)
+    network = FaceNet(Recipe(name="any", model=f"timm/{name}", votes=0.0))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.bias.data.normal_()
+    return network.eval()
+
+
+def test_norms_that_hold_an_activation_are_exported_with_it(tmp_path: Path):
+    network = unsettled("densenet121")  # its first norm follows a convolution in a Sequential
+    network.labels.weight.data *= 30  # else its answers hardly differ from face to face
+    classes = tuple("abcdefg")
+    export_onnx(  # compares its answers with the network's
+        Readings(network, Temperatures(1.0, 1.0), None),
+        tmp_path / "model.onnx",
+        name="any",
+        trust=Trust([0.0, 48.0], [0.0, 1.0], [1 / 7] * 7, []),
+        leanings=[1 / 7] * 7,
+        classes=classes,
+    )
+    assert Classifier(tmp_path / "model.onnx").expressions == classes
