@@ -84,8 +84,8 @@ def write_camera(path: Path) -> None:
         stream = container.add_stream("wrapped_avframe", rate=30)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
         for frame in [*there, *reversed(there)]:
-            picture = av.VideoFrame.from_ndarray(np.asarray(frame), format="rgb24")
-            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+            shown = av.VideoFrame.from_ndarray(np.asarray(frame), format="rgb24")
+            container.mux(stream.encode(shown.reformat(format="yuv420p")))
         container.mux(stream.encode())
 
 
