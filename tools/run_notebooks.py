@@ -8,6 +8,7 @@ out of the rest. Needs ``mien[dev]``.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ("train", "test")
+_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What colours and moves text in terminals."""
+
 FACES = "faces"
 """The tag of cells whose outputs show faces of the data."""
 
@@ -66,10 +70,27 @@ def cleaned(notebook: nbformat.NotebookNode, names: dict[str, str]) -> nbformat.
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
             continue
-        kept = [] if FACES in cell.metadata.get("tags", []) else cell.outputs
+        kept = [] if FACES in cell.metadata.get("tags", []) else _settled(cell.outputs)
         cell.outputs = [nbformat.from_dict(_without_paths(output, replacements)) for output in kept]
     notebook.metadata["language_info"] = {"name": "python"}  # without the version
     return notebook
+
+
+def _settled(outputs: list[Any]) -> list[Any]:
+    """Outputs whose texts are as a terminal shows them in the end: bars that have moved on are gone."""
+    settled: list[Any] = []
+    for output in outputs:
+        if output["output_type"] != "stream":
+            settled.append(output)
+        elif settled and settled[-1].get("name") == output["name"]:
+            settled[-1]["text"] += output["text"]
+        else:
+            settled.append(output)
+    for output in settled:
+        if output["output_type"] == "stream":
+            lines = output["text"].split("\n")
+            output["text"] = "\n".join(_CODES.sub("", line.rsplit("\r", 1)[-1]) for line in lines)
+    return settled
 
 
 def _without_paths(part: Any, replacements: list[tuple[str, str]]) -> Any:
