@@ -14,8 +14,8 @@ from mien.detect import DETECTORS
 from mien.errors import ImageError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, shipped_models
-from mien.serve import films, live, schemas
-from mien.serve.bodies import FORM, files_of, media_type
+from mien.serve import schemas
+from mien.serve.bodies import FORM, files_of, gone_away, media_type
 from mien.serve.engine import Engine
 from mien.serve.explained import explained
 from mien.serve.limits import Limits
@@ -115,9 +115,10 @@ async def explain(
     """Tells which parts of a face the share of an expression rests on: each is covered in turn."""
     engine: Engine = request.app.state.engine
     limits: Limits = request.app.state.limits
-    with engine.room(_EXPLANATION):
-        async with request.app.state.bodies.hold(request, limits.max_bytes, "a picture") as body:
-            (upload,) = await files_of(request, body, 1, ("image/",))
+    engine.check_room(_EXPLANATION)
+    async with request.app.state.bodies.hold(request, limits.max_bytes, "a picture") as body:
+        (upload,) = await files_of(request, body, 1, ("image/",))
+        with engine.room(_EXPLANATION):  # not before: the body may be slow to come
             try:
                 pixels = await engine.decode(upload.content)
             except ImageError as error:
@@ -173,7 +174,7 @@ async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ProblemError("too-slow", "the client went away before its answer")
+            raise gone_away()
         return task.result()
     finally:
         gone.cancel()
@@ -183,7 +184,3 @@ async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-router.include_router(films.router)
-router.include_router(live.router)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
+from starlette.requests import ClientDisconnect
 
 from mien.serve.engine import Engine, Upload
 from mien.serve.limits import Limits
@@ -44,7 +45,7 @@ class Bodies:
             what: what it holds, for messages.
 
         Raises:
-            ProblemError: it is too large, too slow, empty, or there is no room for it now.
+            ProblemError: it is too large, too slow, empty, there is no room for it now, or its client went away.
         """
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
@@ -62,20 +63,34 @@ class Bodies:
                     self._metrics.refused.labels("bytes").inc()
                     raise busy("too many uploads at once: try again in 2 s", 2)
                 # One who sends nothing at all is left by mien.serve.shield.
-                late = time.monotonic() - start - self._limits.idle_seconds
-                if late > taken / self._limits.min_bytes_per_second:
-                    raise ProblemError(
-                        "too-slow",
-                        f"{taken} bytes in {late + self._limits.idle_seconds:.0f} s: send "
-                        f"{self._limits.min_bytes_per_second} bytes a second or more",
-                    )
+                self._check_pace(taken, time.monotonic() - start)
             if not taken:
                 raise ProblemError("bad-request", f"the body is empty: send the bytes of {what}")
             body = b"".join(chunks)
             chunks.clear()
             yield body
+        except ClientDisconnect:
+            raise gone_away() from None
         finally:
             self._held -= taken
+
+    def _check_pace(self, taken: int, seconds: float) -> None:
+        limits = self._limits
+        if seconds > limits.transfer_seconds:
+            raise ProblemError(
+                "too-slow",
+                f"{taken:,} bytes in {seconds:.0f} s: an upload may take {limits.transfer_seconds:g} s; send less",
+            )
+        if seconds - limits.idle_seconds > taken / limits.min_bytes_per_second:
+            raise ProblemError(
+                "too-slow",
+                f"{taken:,} bytes in {seconds:.0f} s: send {limits.min_bytes_per_second:,} bytes a second or more",
+            )
+
+
+def gone_away() -> ProblemError:
+    """The problem of a request whose client does not wait for the answer: it is counted, and reaches nobody."""
+    return ProblemError("too-slow", "the client went away before its answer")
 
 
 def _too_large(what: str, most: int) -> ProblemError:

@@ -1,7 +1,7 @@
 """Network connections: how many there may be, and how long one may keep us waiting.
 
 uvicorn closes a connection that is idle between two requests. This closes those, too, that never say what they
-want, and those that do not read their answer.
+want, and those that do not read their answer, or read it too slowly.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ class _BoundedProtocol(H11Protocol):
     limits: ClassVar[Limits]
 
     _silent: asyncio.TimerHandle | None = None  # runs until the first request is known
-    _deaf: asyncio.TimerHandle | None = None  # runs while the client does not read
+    _deaf: asyncio.TimerHandle | None = None  # runs while there is too much that the client has not read
+    _since: tuple[float, int] = (0.0, 0)  # when it was looked at last, and how many bytes waited then
+    _debt: float = 0.0  # seconds that the client was slower than it may be
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,11 +57,13 @@ class _BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         _cancel(self._deaf)
-        self._deaf = self._timer()
+        self._since = self.loop.time(), self.transport.get_write_buffer_size()
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         _cancel(self._deaf)
+        self._charge()
 
     def send_400_response(self, msg: str) -> None:
         problem = ProblemError("bad-request", "this is no HTTP request that can be understood").response()
@@ -76,6 +80,23 @@ class _BoundedProtocol(H11Protocol):
         for event in events:
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _wait_for_reader(self) -> None:
+        self._deaf = self.loop.call_later(max(0.0, self.limits.idle_seconds - self._debt), self._still_deaf)
+
+    def _still_deaf(self) -> None:
+        self._charge()
+        if self._debt >= self.limits.idle_seconds:
+            self.transport.abort()
+        else:  # it has read something meanwhile
+            self._wait_for_reader()
+
+    def _charge(self) -> None:
+        """Adds the time that passed to the debt, less what the bytes that went may take. Nothing new is written."""
+        time, waiting = self.loop.time(), self.transport.get_write_buffer_size()
+        earned = max(0, self._since[1] - waiting) / self.limits.min_bytes_per_second
+        self._debt = max(0.0, self._debt + time - self._since[0] - earned)
+        self._since = time, waiting
 
     def _timer(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.limits.idle_seconds, self.transport.abort)

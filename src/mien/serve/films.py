@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -37,7 +37,7 @@ _FORM: dict[str, Any] = {
     }
 }
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post(
@@ -75,16 +75,11 @@ async def video(
     state = request.app.state
     limits: Limits = state.limits
     engine: Engine = state.engine
-    if not engine.ready:
-        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
-    if state.videos >= limits.max_videos:
-        state.metrics.refused.labels("videos").inc()
-        raise busy("as many videos are being read as are at once: try again in 10 s", 10)
+    _check_room(state)
     async with AsyncExitStack() as stack:
-        state.videos += 1
-        stack.callback(_one_less, state)
         body = await stack.enter_async_context(state.bodies.hold(request, limits.max_video_bytes, "a video"))
         (upload,) = await files_of(request, body, 1, ("video/", "image/"))
+        stack.enter_context(_place(state))  # not before: the body may be slow to come
         film = _Film(engine, limits, state.metrics, upload.source)
         stack.push_async_callback(film.close)
         first = await film.open(upload.content, smoothing, search_every)
@@ -92,8 +87,24 @@ async def video(
     raise AssertionError  # an ExitStack may swallow errors, and this one does not
 
 
-def _one_less(state: Any) -> None:
-    state.videos -= 1
+def _check_room(state: Any) -> None:
+    """Refuses early what `_place` would refuse, before a body is read."""
+    if not state.engine.ready:
+        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
+    if state.videos >= state.limits.max_videos:
+        state.metrics.refused.labels("videos").inc()
+        raise busy("as many videos are being read as may be at once: try again in 10 s", 10)
+
+
+@contextmanager
+def _place(state: Any) -> Iterator[None]:
+    """A place among the videos that are read at once, until the block ends."""
+    _check_room(state)
+    state.videos += 1
+    try:
+        yield
+    finally:
+        state.videos -= 1
 
 
 class _Answer(StreamingResponse):
@@ -152,12 +163,19 @@ class _Film:
 
     async def lines(self, first: bytes) -> AsyncIterator[bytes]:
         """All lines, in pieces; the last may be a problem."""
-        piece, over = first, False
+        piece, over, waited = first, False, 0.0
         while piece:
+            sent = time.monotonic()
             yield piece
             if over:
                 return
+            waited += time.monotonic() - sent
             try:
+                if waited > self._limits.transfer_seconds:
+                    raise ProblemError(
+                        "too-slow",
+                        f"the answer was not read for {waited:.0f} s in all: the rest of the video was not read",
+                    )
                 if not self._engine.ready:
                     raise ProblemError("stopping", "the service is being stopped: the rest was not read")
                 piece = await self._run(self._some)

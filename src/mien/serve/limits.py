@@ -26,7 +26,8 @@ class Limits:
         max_sockets: cameras that are connected at once.
         max_connections: network connections that are open at once.
         idle_seconds: seconds after which a client that sends nothing, or does not read its answer, is left.
-        min_bytes_per_second: a slower upload is broken off, once `idle_seconds` have passed.
+        min_bytes_per_second: a client that sends or reads slower is left, once that has cost `idle_seconds`.
+        transfer_seconds: seconds that an upload may take, and that a video in progress waits for its client to read.
         shutdown_seconds: seconds that requests in progress have to end when the service is stopped.
     """
 
@@ -45,6 +46,7 @@ class Limits:
     max_connections: int = 256
     idle_seconds: float = 20.0
     min_bytes_per_second: int = 20_000
+    transfer_seconds: float = 300.0
     shutdown_seconds: int = 10
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from mien.video.follow import SMOOTHING, FaceTracker
 PROTOCOL = "mien.live.v1"
 _LONGEST_SMOOTHING = 10.0
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.websocket("/live")

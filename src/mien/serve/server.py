@@ -16,6 +16,7 @@ from mien.serve.connections import protocol
 
 # Of glibc's malloc.h, see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LAST_PORT = 65_535
 _LARGE = 128 << 10  # bytes: where glibc itself begins
 
 
@@ -35,6 +36,8 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: the address is none of this computer's, or the port is taken or not allowed.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise ConfigError(f"--port {port}: choose 1 to {_LAST_PORT}, or 0 for one that is free")
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -51,6 +54,11 @@ def bind(host: str, port: int) -> socket.socket:
             f"{host}, port {port}: {error.strerror}; choose another --port, 0 takes one that is free"
         ) from error
     return listener
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    # uvicorn 0.54 takes a socket that was refused with an answer of its own for one that got none.
+    return not record.getMessage().startswith("ASGI callable returned without completing handshake")
 
 
 class _Server(uvicorn.Server):
@@ -100,7 +108,9 @@ def run(service: Service, listener: socket.socket, started: Callable[[], None]) 
     Raises:
         KeyboardInterrupt: it was SIGINT.
     """
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(logging.ERROR)
+    log.addFilter(_worth_telling)
     # What is wrong with forms and pictures is told to who sent them.
     for name in ("python_multipart", "PIL"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

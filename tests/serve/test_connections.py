@@ -1,0 +1,139 @@
+"""Slow clients, against the real server on a real port."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from mien.recognize import Recognizer
+from mien.serve.app import Service
+from mien.serve.connections import protocol
+from mien.serve.limits import Limits
+
+HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
+
+
+@contextlib.contextmanager
+def serving(app, limits: Limits) -> Iterator[int]:  # type: ignore[no-untyped-def]
+    """The port of a server that runs in a thread; its send buffers are small, so that it notices who does not read."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    config = uvicorn.Config(app, http=protocol(limits), ws="none", log_config=None, timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+def connect(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def answer_of(client: socket.socket) -> bytes:
+    received = b""
+    while chunk := client.recv(65536):
+        received += chunk
+    return received
+
+
+async def endless(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    """An application that answers without end."""
+    if scope["type"] != "http":
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+        await asyncio.sleep(0)  # once the client has left, `send` waits for nothing
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_second", "kept"), [(0, False), (20_000, False), (1_000_000, True)], ids=["deaf", "slow", "quick"]
+)
+def test_who_reads_too_slowly_is_left(bytes_per_second: int, kept: bool) -> None:
+    limits = Limits(idle_seconds=1.0, min_bytes_per_second=200_000)
+    with serving(endless, limits) as port, connect(port) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        start, read, left = time.monotonic(), 0, False
+        while time.monotonic() < start + 4 and not left:
+            if read > bytes_per_second * (time.monotonic() - start):
+                time.sleep(0.01)
+                continue
+            if not bytes_per_second:
+                time.sleep(3)
+            try:
+                chunk = client.recv(4096)
+            except ConnectionError:
+                chunk = b""
+            read += len(chunk)
+            left = not chunk
+        # One who read nothing finds first what the kernels held for him.
+        while not left and not kept:
+            try:
+                left = not client.recv(65536)
+            except ConnectionError:
+                left = True
+    assert left is not kept
+
+
+def test_slow_uploads_keep_nobody_out(recognizer: Recognizer, portrait: bytes, clip: Path) -> None:
+    limits = Limits(max_queue=4, max_files=4)
+    film = clip.read_bytes()
+    with serving(Service(recognizer, limits=limits), limits) as port, contextlib.ExitStack() as stack:
+        for path, kind, size in [*[("/v1/explain", "image/jpeg", 9999)] * 4, ("/v1/video", "video/mp4", 99_999)]:
+            slow = stack.enter_context(connect(port))
+            slow.sendall(HEAD.format(path, kind, size).encode() + b"x" * 100)
+        time.sleep(0.2)
+        for path, kind, body in [("/v1/explain", "image/jpeg", portrait), ("/v1/video", "video/mp4", film)]:
+            with connect(port) as client:
+                head = HEAD.format(path, kind, len(body)).replace("Host", "Connection: close\r\nHost")
+                client.sendall(head.encode() + body)
+                assert answer_of(client).startswith(b"HTTP/1.1 200")
+
+
+def test_an_upload_has_an_end(recognizer: Recognizer) -> None:
+    limits = Limits(transfer_seconds=0.5, min_bytes_per_second=1)
+    with serving(Service(recognizer, limits=limits), limits) as port, connect(port) as slow:
+        slow.sendall(HEAD.format("/v1/video", "video/mp4", 99_999).encode())
+        slow.settimeout(0.1)
+        received = b""
+        for _ in range(100):
+            with contextlib.suppress(ConnectionError):
+                slow.sendall(b"x" * 10)
+            with contextlib.suppress(TimeoutError):
+                received += slow.recv(65536)
+                break
+        assert received.startswith(b"HTTP/1.1 408")
+        assert b"an upload may take 0.5 s" in received
+
+
+def test_who_leaves_while_sending_is_no_failure(
+    recognizer: Recognizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = Limits()
+    service = Service(recognizer, limits=limits)
+    with serving(service, limits) as port:
+        for path in ("/v1/predict", "/v1/explain", "/v1/video"):
+            with connect(port) as leaving:
+                leaving.sendall(HEAD.format(path, "image/jpeg", 9999).encode() + b"x" * 100)
+                time.sleep(0.1)
+        with connect(port) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            measures = answer_of(client).decode()
+    for path in ("/v1/predict", "/v1/explain", "/v1/video"):
+        assert f'mien_requests_total{{method="POST",route="{path}",status="408"}} 1.0' in measures
+    assert 'status="500"' not in measures
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
