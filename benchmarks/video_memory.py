@@ -79,7 +79,7 @@ def memory(path: Path, folder: Path, minutes: float) -> dict[str, Any]:
         notes["late"] = resident()
         copy.close()
     timeline.end()
-    page = write_summary(timeline, title="film", model="base")
+    page = write_summary(timeline, title="film", model="base", settings="not smoothed")
     tenth = max(1, len(speeds) // 10)
     return {
         "minutes_of_film": round(late, 2),

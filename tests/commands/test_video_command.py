@@ -245,14 +245,14 @@ def test_a_film_of_very_many_people_makes_a_page_that_can_be_read():
     timeline.end()
     assert len(timeline.lines) == 100
     assert timeline.dropped == 50
-    page = write_summary(timeline, title="film", model="base")
+    page = write_summary(timeline, title="film", model="base", settings="not smoothed")
     assert page.count("<section id=") == 40
     assert "150 tracks" in page
     assert "Not drawn: 110 tracks" in page
 
 
 def test_a_film_without_anybody_makes_a_page_that_says_so():
-    page = write_summary(Timeline(30), title="film", model="base")
+    page = write_summary(Timeline(30), title="film", model="base", settings="not smoothed")
     assert "Nobody was found" in page
     assert "@" not in page.split("<style>")[0] + page.split("</style>")[1]
 

@@ -77,7 +77,8 @@ def video(
         stack.enter_context(reader)
         sinks: list[Callable[[VideoFrame], None]] = [timeline.add]
         if summary is not None:
-            stack.enter_context(_page(summary, timeline, reader, recognizer))
+            settings = f"{_constant(smoothing)} · whole frames searched every {search_every:g} s"
+            stack.enter_context(_page(summary, timeline, reader, recognizer, settings, lambda: trouble))
         if annotate is not None:
             sinks.append(stack.enter_context(_copy(annotate, reader.clip)))
         if out is not None:
@@ -93,14 +94,19 @@ def video(
             if not timeline.frames:
                 raise
             trouble = str(error)
-    if trouble is None and reader.clip.damaged:
-        trouble = f"{clip}: {reader.clip.damaged} damaged pieces were left out; the rest was read"
+        if trouble is None and reader.clip.damaged:
+            what = "frames are missing or mended there; the rest was read"
+            trouble = f"{clip}: {reader.clip.damaged} damaged pieces: {what}"
     if trouble is not None:
         complain(trouble)
     timeline.end()
     for row in _table(timeline):
         print(row)
     return 0 if trouble is None else 1
+
+
+def _constant(smoothing: float) -> str:
+    return f"smoothed, time constant {smoothing:g} s" if smoothing else "not smoothed"
 
 
 def _check_outputs(clip: Path, *outputs: Path | None) -> None:
@@ -135,19 +141,28 @@ def _copy(path: Path, clip: Clip) -> Iterator[Callable[[VideoFrame], None]]:
 
 
 @contextmanager
-def _page(path: Path, timeline: Timeline, reader: VideoReader, recognizer: Recognizer) -> Iterator[None]:
+def _page(
+    path: Path,
+    timeline: Timeline,
+    reader: VideoReader,
+    recognizer: Recognizer,
+    settings: str,
+    trouble: Callable[[], str | None],
+) -> Iterator[None]:
     """A page about the film, or about as much of it as was read when the rest was given up."""
     try:
         path.touch()  # what cannot be written is told before the work, not after it
         note: str | None = "Reading was stopped before the film's end."
         try:
             yield
-            note = None
+            note = trouble()
         finally:
             with held_interrupt():
                 timeline.end()
                 title = Path(reader.clip.name).name
-                page = write_summary(timeline, title=title, model=recognizer.model, note=note)
+                page = write_summary(
+                    timeline, title=title, model=recognizer.model, settings=settings, note=note
+                )
                 path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"--summary {path}: cannot be written ({error.strerror or error})") from error

@@ -35,7 +35,8 @@ def explained(
     assert recognizer.detector is not None
     found = recognizer.detector.detect(pixels)
     if face >= len(found):
-        raise ProblemError("invalid", f"face {face}: the picture has {len(found)}, which count from 0")
+        there = f"has {len(found)}: choose 0 to {len(found) - 1}" if len(found) else "has no face"
+        raise ProblemError("invalid", f"face {face}: the picture {there}")
     place = slice(face, face + 1)
     boxes, landmarks = found.boxes[place], found.landmarks[place]
     classifier = recognizer.classifier

@@ -156,7 +156,7 @@ class _Film:
         try:
             first = await self._run(work)
         except (VideoError, ImageError) as error:
-            raise self._unreadable(error) from error
+            raise ProblemError("unreadable", self._told(error)) from error
         except ConfigError as error:  # PyAV is missing
             raise ProblemError("wrong-type", f"this service reads no videos: {error}") from error
         return first
@@ -180,7 +180,7 @@ class _Film:
                     raise ProblemError("stopping", "the service is being stopped: the rest was not read")
                 piece = await self._run(self._some)
             except (VideoError, ImageError) as error:
-                piece, over = _line(self._unreadable(error).to_dict()), True
+                piece, over = _line(ProblemError("cut-short", self._told(error)).to_dict()), True
             except ProblemError as problem:
                 piece, over = _line(problem.to_dict()), True
 
@@ -214,8 +214,8 @@ class _Film:
         most = self._limits.max_video_seconds
         return ProblemError("too-large", f"a video may last {most:g} s here: cut it into pieces")
 
-    def _unreadable(self, error: Exception) -> ProblemError:
-        return ProblemError("unreadable", str(error).replace("<bytes>", self._source, 1))
+    def _told(self, error: Exception) -> str:
+        return str(error).replace("<bytes>", self._source, 1)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -12,7 +12,8 @@ import contextlib
 import time
 from typing import Any
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Request, WebSocket
+from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from mien.errors import ImageError
@@ -37,11 +38,7 @@ async def live(socket: WebSocket) -> None:
     metrics: Metrics = state.metrics
     try:
         smoothing = _smoothing(socket.query_params.get("smoothing"))
-        if not state.engine.ready:
-            raise ProblemError("stopping", "the service is being stopped")
-        if state.sockets >= limits.max_sockets:
-            metrics.refused.labels("sockets").inc()
-            raise busy("as many cameras are connected as are at once: try again in 10 s", 10)
+        _check_room(state)
     except ProblemError as problem:
         await deny(problem, socket.scope, socket.receive, socket.send)
         return
@@ -55,6 +52,21 @@ async def live(socket: WebSocket) -> None:
     finally:
         state.sockets -= 1
         metrics.sockets.dec()
+
+
+@router.get("/live", include_in_schema=False)
+async def explain_refusal(request: Request) -> Response:
+    """Says why a socket would be refused now, which browsers do not tell a page."""
+    _check_room(request.app.state)
+    raise ProblemError("no-socket", "open a WebSocket here, see /docs#live", headers={"Upgrade": "websocket"})
+
+
+def _check_room(state: Any) -> None:
+    if not state.engine.ready:
+        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
+    if state.sockets >= state.limits.max_sockets:
+        state.metrics.refused.labels("sockets").inc()
+        raise busy("as many cameras are connected as may be at once: try again in 10 s", 10)
 
 
 def _smoothing(text: str | None) -> float:

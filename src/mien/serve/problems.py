@@ -22,6 +22,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "foreign-host": (421, "The address in the request is not this service's"),
     "invalid": (422, "A part of the request has an impossible value"),
     "unreadable": (422, "The picture or video cannot be read"),
+    "cut-short": (422, "The video was read up to here only"),
+    "no-socket": (426, "This address wants a WebSocket"),
     "failed": (500, "The service failed"),
     "busy": (503, "The service is busy"),
     "stopping": (503, "The service is being stopped"),

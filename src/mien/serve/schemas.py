@@ -119,7 +119,7 @@ class Models(Record):
     crowd: list[str]
     video: bool = Field(description="whether videos can be read: the extra `video` is installed")
     explain: bool = Field(description="whether readings can be explained: /v1/explain answers")
-    limits: dict[str, float]
+    limits: dict[str, int | float]
 
 
 class State(Record):

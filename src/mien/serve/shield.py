@@ -82,7 +82,9 @@ class Shield:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start, status = time.perf_counter(), 500
+        start, status, asked = time.perf_counter(), 500, scope["method"]
+        if asked == "HEAD":  # answered as GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
 
         async def guarded_send(message: Message) -> None:
             nonlocal status
@@ -118,7 +120,7 @@ class Shield:
                 await self._app(scope, patient_receive, guarded_send)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in {*_SAFE, "POST"} else "other"
+            method = asked if asked in {*_SAFE, "POST"} else "other"
             self._metrics.requests.labels(route, method, status).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - start)
 

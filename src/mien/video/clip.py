@@ -53,7 +53,8 @@ class Clip:
         name: its path as given, "<bytes>" or a file object's name.
         rate: frames a second, on average, as the film states it; None when it does not.
         duration: in seconds, as the film states it; None when it does not.
-        damaged: pieces that could not be decoded so far.
+        damaged: pieces so far that the file marks as damaged or the decoder could not read: their frames are
+            missing, or shown as the decoder mends them. Damage that it mends without a word is not counted.
     """
 
     def __init__(self, source: ClipSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -226,13 +227,16 @@ class Clip:
         yield from self._decode_packet(None)
 
     def _decode_packet(self, packet: "av.Packet[Any] | None") -> "list[av.VideoFrame]":
+        frames, failed = [], False
         try:
-            return self._stream.codec_context.decode(packet)
+            frames = self._stream.codec_context.decode(packet)
         except av.error.EOFError:  # wound up already
-            return []
+            pass
         except av.FFmpegError:
-            self.damaged += 1
-            return []
+            failed = True
+        marked = packet is not None and packet.is_corrupt
+        self.damaged += failed or marked or any(frame.is_corrupt for frame in frames)
+        return frames
 
 
 class ClipWriter:

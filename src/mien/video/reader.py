@@ -77,7 +77,7 @@ class VideoReader(Iterator[VideoFrame]):
 
     Attributes:
         clip: the film: its `name`, `rate`, `duration`, `count` of frames as stated, and how many pieces were
-            `damaged` and left out so far.
+            `damaged` so far.
     """
 
     def __init__(

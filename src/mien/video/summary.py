@@ -26,13 +26,16 @@ _HEIGHT: Final = 100  # units of a lane's drawing, so that a share is a percenta
 _TICKS: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
-def write_summary(timeline: Timeline, *, title: str, model: str, note: str | None = None) -> str:
+def write_summary(
+    timeline: Timeline, *, title: str, model: str, settings: str, note: str | None = None
+) -> str:
     """Makes the page.
 
     Args:
         timeline: the film, ended.
         title: its name.
         model: the name of the expression model.
+        settings: how it was read, in a few words.
         note: a sentence on what is missing from the film, if anything is.
 
     Returns:
@@ -49,12 +52,14 @@ def write_summary(timeline: Timeline, *, title: str, model: str, note: str | Non
         f"{_count(timeline.frames, 'frame')} of {width}×{height}",
         _count(tracks, "track"),
         _count(timeline.cuts, "cut"),
+        settings,
     ]
     notes = [note] if note else []
     if hidden := tracks - len(lines):
         notes.append(f"Not drawn: {_count(hidden, 'track')}, shorter than the others or than half a second.")
     notes.append(
-        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %. Long tracks are drawn in "
+        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %, with a line at 50 %; the darker band is "
+        "the raw readings, from the lowest to the highest of a step. Long tracks are drawn in "
         "steps of several frames; the exact numbers of every frame are in the table that --out writes."
     )
     values = {
@@ -169,7 +174,7 @@ def _plot(mean: NDArray[np.floating], low: NDArray[np.floating], high: NDArray[n
         raw.append(f"M{_points(across, top)}L{_points(across[::-1], bottom[::-1])}Z")
     return (
         f'<svg viewBox="0 0 {len(mean)} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path class="raw" d="{"".join(raw)}"/><path class="area" d="{"".join(area)}"/>'
+        f'<path class="area" d="{"".join(area)}"/><path class="raw" d="{"".join(raw)}"/>'
         f'<path class="line" d="{"".join(line)}"/></svg>'
     )
 

@@ -1,18 +1,21 @@
 // The camera: frames go to the server as they can be read, never more than two at once; the newest wins.
 import { $, complain, h, say } from "./dom.js";
 import { bars, capital, colour, legend, percent, placeBox, verdict } from "./faces.js";
-import { isLocal, openSocket } from "./server.js";
-import { drawTimeline } from "./timeline.js";
+import { abilities, ask, isLocal, openSocket } from "./server.js";
+import { drawTimeline, heightOf } from "./timeline.js";
 
 const LONG_SIDE = 640;
 const QUALITY = 0.8;
 const AHEAD = 2; // frames on their way at once: one is read while the next is sent
 const KEPT = 60; // seconds of the timeline
+const LANES = 3; // faces in the timeline
+const CARDS = 4; // faces that have their bars shown
 const SPOKEN = 4000; // milliseconds between two sentences to a screen reader
 
 let section, video, stream, socket, closing;
 let sending = null; // a frame that is being made
-let pending, sentAt, answered, dropped, history, cards, spoken, waits;
+let pending, sentAt, answered, dropped, cards, spoken, waits;
+let history = new Map(); // track → its samples of the last minute
 let view; // shows the frame that was answered, so that its boxes lie on its faces
 let shown = []; // the frames on their way
 const canvas = document.createElement("canvas");
@@ -39,6 +42,7 @@ async function open() {
   const button = $("[data-start-camera]", section);
   button.disabled = true;
   try {
+    await abilities(); // asks for the token, if one is wanted
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("Browsers give the camera only to pages on this computer (localhost) or behind https.");
     }
@@ -71,23 +75,38 @@ function refusal(error) {
 }
 
 function begin() {
-  [pending, answered, dropped, history, cards, spoken, closing] = [0, [], 0, [], new Map(), 0, false];
+  [pending, answered, dropped, history, cards, spoken, closing] = [0, [], 0, new Map(), new Map(), 0, false];
   [sentAt, waits, shown] = [[], [], []];
   $("[data-frame]", section).style.aspectRatio = `${video.videoWidth || 4} / ${video.videoHeight || 3}`;
   $("[data-curtain]", section).hidden = true;
   $("[data-stop]", section).hidden = false;
   $("[data-timeline]", section).hidden = false;
-  $("[data-stop]", section).focus();
+  $("[data-stop]", section).focus({ preventScroll: true });
   say("The camera is on");
   const mine = (socket = openSocket("/v1/live"));
-  mine.addEventListener("open", () => mine === socket && next());
+  let opened = false;
+  mine.addEventListener("open", () => {
+    opened = true;
+    if (mine === socket) next();
+  });
   mine.addEventListener("message", (event) => mine === socket && take(JSON.parse(event.data)));
   mine.addEventListener("close", (event) => {
     if (mine !== socket) return;
     const wasClosing = closing;
     close();
-    if (!wasClosing) complain(section, new Error(event.reason ? `The server ended it: ${event.reason}.` : "The server took no camera, or went away. It may be busy, or want its token: look at the terminal, and start again."));
+    if (wasClosing) return;
+    if (opened) complain(section, new Error(event.reason ? `The server ended it: ${event.reason}.` : "The server went away. Is mien serve still running?"));
+    else refused();
   });
+}
+
+/** Browsers do not tell why a socket was not opened: the same address does, asked without one. */
+async function refused() {
+  try {
+    await ask("/v1/live");
+  } catch (error) {
+    complain(section, error.status === 426 ? new Error("The camera’s socket could not be opened: what is between this page and the server may not let WebSockets through.") : error);
+  }
 }
 
 function close() {
@@ -105,7 +124,8 @@ function close() {
   $("[data-stop]", section).hidden = true;
   $("[data-rate]", section).textContent = "";
   $("[data-nobody]", section).hidden = false;
-  $("[data-nobody]", section).textContent = "Nothing is read yet.";
+  $("[data-nobody]", section).textContent = "The camera is off.";
+  $("[data-more]", section).hidden = true;
 }
 
 /** Sends frames for as long as there is room for them on the way. */
@@ -170,13 +190,12 @@ function show(record, now) {
   const across = view.clientWidth;
   record.faces.forEach((face, index) => placeBox(boxes.children[index], face, { width, height, across, name: face.track, mirrored: true }));
   showCards(record.faces);
-  const first = record.faces[0];
-  if (first) history.push({ time: seconds, shares: first.smoothed });
-  while (history.length && history[0].time < seconds - KEPT) history.shift();
+  for (const face of record.faces) {
+    if (!history.has(face.track)) history.set(face.track, []);
+    history.get(face.track).push({ time: seconds, shares: face.smoothed });
+  }
   const timeline = $("[data-canvas]", section);
-  drawTimeline(timeline, [{ samples: history.map(({ time, shares }) => ({ time: time - seconds, shares })) }], {
-    from: -KEPT, to: 0, gap: 3, label: (time) => (time ? `−${-time} s` : "now"),
-  });
+  drawLanes(timeline, seconds);
   if (now - spoken > SPOKEN) {
     spoken = now;
     const words = record.faces.map((face) => `Face ${face.track}: ${verdict(face)[0]}`).join(". ") || "Nobody in sight";
@@ -185,17 +204,34 @@ function show(record, now) {
   }
 }
 
+/** The last minute of the faces that were in sight for longest in it. */
+function drawLanes(timeline, seconds) {
+  for (const [track, samples] of history) {
+    while (samples.length && samples[0].time < seconds - KEPT) samples.shift();
+    if (!samples.length) history.delete(track);
+  }
+  const longest = [...history].sort((a, b) => b[1].length - a[1].length).slice(0, LANES).sort((a, b) => a[0] - b[0]);
+  const lanes = longest.map(([track, samples]) => ({ name: `Face ${track}`, samples: samples.map(({ time, shares }) => ({ time: time - seconds, shares })) }));
+  if (!lanes.length) lanes.push({ samples: [] });
+  timeline.style.height = `${heightOf(lanes.length)}px`;
+  drawTimeline(timeline, lanes, { from: -KEPT, to: 0, gap: 1, label: (time) => (time ? `−${-time} s` : "now") });
+}
+
 function showCards(faces) {
   const nobody = $("[data-nobody]", section);
   nobody.hidden = faces.length > 0;
   nobody.textContent = "Nobody is in sight.";
+  const carded = faces.slice(0, CARDS);
+  const more = $("[data-more]", section);
+  more.hidden = faces.length <= CARDS;
+  more.textContent = `and ${faces.length - CARDS} more`;
   for (const [track, old] of cards) {
-    if (!faces.some((face) => face.track === track)) {
+    if (!carded.some((face) => face.track === track)) {
       old.element.remove();
       cards.delete(track);
     }
   }
-  for (const face of faces.slice(0, 4)) {
+  for (const face of carded) {
     let known = cards.get(face.track);
     if (!known) {
       const word = h("p", { class: "word" });

@@ -8,6 +8,8 @@ $("[data-description]").textContent = description.info.description;
 $("[data-curl]").textContent = [
   `curl --data-binary @party.jpg ${location.origin}/v1/predict`,
   `curl -F files=@one.jpg -F files=@two.jpg ${location.origin}/v1/predict`,
+  `curl -N --data-binary @party.mp4 ${location.origin}/v1/video`,
+  ...(description.components.securitySchemes ? [`curl -H "Authorization: Bearer $MIEN_TOKEN" ${location.origin}/v1/models`] : []),
 ].join("\n");
 
 const named = (reference) => reference.split("/").at(-1);
@@ -56,3 +58,13 @@ for (const [name, schema] of Object.entries(schemas)) {
     h("div", { class: "inside" }, table(["member", "kind", ""], Object.entries(schema.properties).map(([member, one]) => [code(member), kind(one), one.description ?? ""])))));
 }
 place.after(h("h2", {}, "Records"), shapes);
+
+// What the address names may have come only now, and moved in any case.
+function show() {
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!named) return;
+  if (named.tagName === "DETAILS") named.open = true;
+  named.scrollIntoView();
+}
+addEventListener("hashchange", show);
+show();

@@ -23,11 +23,12 @@ export function say(text) {
   $("#status").textContent = text;
 }
 
-/** Shows what went wrong in the section's own place for it; nothing hides it. */
+/** Shows what went wrong in the section's own place for it; null hides it. */
 export function complain(section, error) {
   const place = $("[data-problem]", section);
   place.hidden = !error;
   place.textContent = error ? error.message : "";
+  if (error) place.scrollIntoView({ block: "nearest" });
 }
 
 /** Hands a blob to the browser to save. */

@@ -4,6 +4,8 @@ import { capital, card, percent, placeBox, verdict } from "./faces.js";
 import { abilities, ask } from "./server.js";
 import { explanation } from "./explain.js";
 
+const SHRUNK = 12e6; // pixels of a photograph that is shrunk before it is sent
+
 let section, image, record, photograph, reading;
 
 export function start(root) {
@@ -27,10 +29,14 @@ export function start(root) {
   $("[data-back]", section).addEventListener("click", () => {
     reading?.abort();
     complain(section, null);
-    $("[data-result]", section).hidden = true;
-    $("[data-start]", section).hidden = false;
+    restart();
     $("[data-example]", section).focus();
   });
+}
+
+function restart() {
+  $("[data-result]", section).hidden = true;
+  $("[data-start]", section).hidden = false;
 }
 
 const stem = () => record.source.replace(/\.[^.]*$/, "") || "picture";
@@ -45,16 +51,18 @@ async function read(blob, name) {
   say("Looking for faces");
   try {
     const { limits, explain } = await abilities();
-    if (blob.size > limits.max_bytes) {
-      throw new Error(`This file has ${megabytes(blob.size)}; pictures may have ${megabytes(limits.max_bytes)} here. Shrink it first.`);
-    }
-    const headers = { "Content-Type": blob.type.startsWith("image/") ? blob.type : "application/octet-stream" };
-    const answer = await ask("/v1/predict", { method: "POST", body: blob, headers, signal: mine.signal });
+    const sent = await fitted(blob, picture, limits);
+    const headers = { "Content-Type": sent.type.startsWith("image/") ? sent.type : "application/octet-stream" };
+    const answer = await ask("/v1/predict", { method: "POST", body: sent, headers, signal: mine.signal });
     record = { ...(await answer.json()), source: name };
-    [image, photograph] = [picture, blob];
+    [image, photograph] = [picture, sent];
     fill(frame, explain);
+    const note = $("[data-shrunk]", section);
+    note.hidden = sent === blob;
+    note.textContent = `The photograph is larger than this service takes: it was shrunk to ${record.width}×${record.height} for reading.`;
   } catch (error) {
     if (mine.signal.aborted) return;
+    if (picture.naturalWidth === 0) restart();
     complain(section, error);
     $("[data-title]", section).textContent = "Not read";
     $("[data-cards]", section).replaceChildren();
@@ -65,6 +73,18 @@ async function read(blob, name) {
 
 const megabytes = (bytes) => `${(bytes / 1048576).toFixed(1)} MiB`;
 
+/** The photograph as it is; or, where it is larger than is taken and the browser can show it, smaller. */
+async function fitted(blob, picture, limits) {
+  const pixels = picture.naturalWidth * picture.naturalHeight;
+  if (pixels <= limits.max_pixels && blob.size <= limits.max_bytes) return blob;
+  if (!pixels) throw new Error(`This file has ${megabytes(blob.size)}; pictures may have ${megabytes(limits.max_bytes)} here. Shrink it first.`);
+  const scale = Math.sqrt(Math.min(1, limits.max_pixels / pixels, SHRUNK / pixels));
+  const [width, height] = [picture.naturalWidth, picture.naturalHeight].map((side) => Math.max(1, Math.floor(side * scale)));
+  const canvas = h("canvas", { width, height });
+  canvas.getContext("2d").drawImage(picture, 0, 0, width, height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+}
+
 /** Shows the picture at once, while it is being read. */
 async function show(blob, frame) {
   const picture = h("img", { alt: "The photograph" });
@@ -73,6 +93,7 @@ async function show(blob, frame) {
   $("[data-start]", section).hidden = true;
   $("[data-result]", section).hidden = false;
   $("[data-title]", section).textContent = "Looking for faces…";
+  $("[data-shrunk]", section).hidden = true;
   $("[data-cards]", section).replaceChildren();
   for (const button of $$("[data-save-json], [data-save-picture]", section)) button.disabled = true;
   frame.setAttribute("aria-busy", "true");

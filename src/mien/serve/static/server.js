@@ -12,24 +12,31 @@ if (given) {
 /** What went wrong, in a sentence for people. */
 export class Problem extends Error {
   constructor(record, retry) {
-    const again = retry ? ` Try again in ${retry} s.` : "";
-    super(`${record.title ?? "Something went wrong"}. ${capital(record.detail ?? "")}.${again}`.replace("..", "."));
+    const told = [record.title ?? "Something went wrong", capital(record.detail ?? "")];
+    if (retry && !/try again/i.test(record.detail)) told.push(`Try again in ${retry} s`);
+    super(told.filter(Boolean).map((text) => (/[.?!]$/.test(text) ? text : `${text}.`)).join(" "));
     this.status = record.status;
   }
 }
 
-const capital = (text) => text.replace(/^<upload>: /, "This file ").replace(/^./, (letter) => letter.toUpperCase());
+const capital = (text) => text.replace(/^<upload>: /, "This file: ").replace(/^./, (letter) => letter.toUpperCase());
 
 export const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
 
-/** Asks for the token, until there is one. */
+/** Asks for the token; throws a Problem when none is given. */
 export function askForToken() {
   const dialog = $("#token");
-  return new Promise((resolve) => {
+  $("#token-wrong").hidden = !token;
+  dialog.returnValue = "";
+  return new Promise((resolve, reject) => {
     dialog.addEventListener("close", () => {
-      token = $("#token-field").value.trim() || null;
-      if (token) sessionStorage.setItem("token", token);
+      const given = $("#token-field").value.trim();
       $("#token-field").value = "";
+      if (dialog.returnValue !== "ok" || !given) {
+        reject(new Problem({ title: "This service asks for a token", detail: "who started it knows it", status: 401 }));
+        return;
+      }
+      sessionStorage.setItem("token", (token = given));
       resolve();
     }, { once: true });
     if (!dialog.open) dialog.showModal();

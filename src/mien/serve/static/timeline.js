@@ -2,7 +2,18 @@
 import { EXPRESSIONS } from "./faces.js";
 
 const AXIS = 22; // pixels below, for the times
-const GAP = 6; // pixels between two lanes
+const NAME = 20; // pixels above a lane, for its name
+const SCALE = 40; // pixels on the left, for the scale
+const LANE = 64; // pixels of a lane, where there are several
+
+/** The height in pixels that so many lanes need. */
+export const heightOf = (count) => AXIS + (count > 1 ? count * (LANE + NAME) : 2 * LANE + NAME);
+
+/** The time at a place of the page, across a timeline. */
+export function timeAt(canvas, clientX, from, to) {
+  const place = canvas.getBoundingClientRect();
+  return from + ((clientX - place.left - SCALE) / (place.width - SCALE)) * (to - from);
+}
 
 /** Times as people read them. */
 export function clock(seconds) {
@@ -24,17 +35,22 @@ export function drawTimeline(canvas, lanes, { from, to, cursor = null, gap = 0.5
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   const styles = getComputedStyle(canvas);
-  const [ink, quiet, sunk, card] = ["--ink", "--quiet", "--sunk", "--card"].map((name) => resolved(canvas, styles.getPropertyValue(name)));
+  const [ink, quiet, sunk] = ["--ink", "--quiet", "--sunk"].map((name) => resolved(canvas, styles.getPropertyValue(name)));
   const floor = height - AXIS;
   const lane = floor / lanes.length;
-  const x = (time) => ((time - from) / (to - from)) * width;
+  const across = width - SCALE;
+  const x = (time) => SCALE + ((time - from) / (to - from)) * across;
+  const write = (text, left, middle, { weight = 400, colour = quiet, align = "left" } = {}) => {
+    [context.font, context.fillStyle, context.textAlign, context.textBaseline] = [`${weight} 12px ${styles.fontFamily}`, colour, align, "middle"];
+    context.fillText(text, left, middle);
+  };
 
   lanes.forEach(({ name, samples }, index) => {
-    const top = index * lane;
-    const tall = lane - (lanes.length > 1 ? GAP : 0);
+    const top = index * lane + NAME;
+    const tall = lane - NAME;
     context.fillStyle = sunk;
-    context.fillRect(0, top, width, tall);
-    for (const run of runs(samples, gap, (to - from) / width)) {
+    context.fillRect(SCALE, top, across, tall);
+    for (const run of runs(samples, gap, (to - from) / across)) {
       const base = run.map(() => 0);
       for (const word of EXPRESSIONS) {
         context.beginPath();
@@ -50,29 +66,22 @@ export function drawTimeline(canvas, lanes, { from, to, cursor = null, gap = 0.5
         context.stroke();
       }
     }
-    if (name) {
-      context.font = `600 12px ${styles.fontFamily}`;
-      context.textBaseline = "middle";
-      context.fillStyle = card;
-      context.fillRect(6, top + 6, context.measureText(name).width + 12, 20);
-      context.fillStyle = ink;
-      context.fillText(name, 12, top + 17);
-    }
+    context.fillStyle = "rgb(0 0 0 / 45%)";
+    for (let left = SCALE; left < width; left += 8) context.fillRect(left, top + tall / 2, 4, 1);
+    for (const [share, at] of [["100%", top + 6], ["50%", top + tall / 2], ["0%", top + tall - 6]]) write(share, SCALE - 6, at, { align: "right" });
+    if (name) write(name, SCALE, top - NAME / 2, { weight: 600, colour: ink });
   });
 
-  context.font = `12px ${styles.fontFamily}`;
-  context.fillStyle = quiet;
-  context.textBaseline = "bottom";
-  const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].find((s) => ((to - from) / s) * 90 <= width) ?? 1200;
+  const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].find((s) => ((to - from) / s) * 90 <= across) ?? 1200;
   for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
     const text = label(time);
     const half = context.measureText(text).width / 2;
-    context.fillText(text, Math.min(Math.max(x(time) - half, 0), width - 2 * half), height);
+    write(text, Math.min(Math.max(x(time) - half, 0), width - 2 * half), height - 7);
     context.fillRect(x(time), floor, 1, 4);
   }
   if (cursor !== null) {
     context.fillStyle = ink;
-    context.fillRect(Math.min(Math.max(x(cursor) - 1, 0), width - 2), 0, 2, floor + 4);
+    context.fillRect(Math.min(Math.max(x(cursor) - 1, SCALE), width - 2), 0, 2, floor + 4);
   }
 }
 

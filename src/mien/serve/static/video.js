@@ -2,9 +2,10 @@
 import { $, complain, h, save, say, takeFiles } from "./dom.js";
 import { capital, colour, EXPRESSIONS, legend, percent, placeBox, verdict } from "./faces.js";
 import { abilities, askForToken, headers, Problem } from "./server.js";
-import { clock, drawTimeline } from "./timeline.js";
+import { clock, drawTimeline, heightOf, timeAt } from "./timeline.js";
 
 const LANES = 5; // faces in the timeline
+const BUTTONS = 12; // faces that can be chosen
 
 let section, player, slider;
 let request = null;
@@ -33,10 +34,7 @@ export function start(root) {
   player.addEventListener("error", () => {
     if (player.src) say("This browser cannot play the video; its timeline is shown all the same");
   });
-  const seek = (event) => {
-    const place = slider.getBoundingClientRect();
-    go(((event.clientX - place.left) / place.width) * length());
-  };
+  const seek = (event) => go(timeAt(slider, event.clientX, 0, length()));
   slider.addEventListener("pointerdown", (event) => { slider.setPointerCapture(event.pointerId); seek(event); });
   slider.addEventListener("pointermove", (event) => event.buttons && seek(event));
   slider.addEventListener("keydown", (event) => {
@@ -90,6 +88,7 @@ async function read(file) {
   $("[data-result]", section).hidden = false;
   $("[data-title]", section).textContent = "Looking for faces…";
   $("[data-tracks]", section).replaceChildren();
+  $("[data-more]", section).hidden = true;
   $("[data-shares]", section).replaceChildren();
   $("[data-boxes]", section).replaceChildren();
   if (url) URL.revokeObjectURL(url);
@@ -120,6 +119,7 @@ function send(file) {
   });
   let taken = 0;
   let problem = null;
+  let cancelled = false;
   const take = () => {
     if (mine.status !== 200) return;
     const end = mine.responseText.lastIndexOf("\n") + 1;
@@ -138,19 +138,24 @@ function send(file) {
     schedule();
   };
   mine.addEventListener("progress", take);
+  mine.addEventListener("abort", () => { cancelled = true; });
   mine.addEventListener("loadend", async () => {
     if (mine !== request) return;
     request = null;
     $("[data-reading]", section).hidden = true;
     if (mine.status === 401) {
-      await askForToken();
-      send(file);
-      return;
-    }
-    if (mine.status === 200) take();
+      try {
+        await askForToken();
+        send(file);
+        return;
+      } catch (error) {
+        complain(section, error);
+      }
+    } else if (mine.status === 200) take();
     else if (mine.status) problem = parsed(mine.responseText);
-    else if (mine.readyState !== XMLHttpRequest.UNSENT) problem = { title: "The server does not answer", detail: "is mien serve still running?" };
+    else if (!cancelled) problem = { title: "The server does not answer", detail: "is mien serve still running?" };
     if (problem) complain(section, new Problem(problem, mine.getResponseHeader("Retry-After")));
+    if (cancelled) say("Stopped");
     if (!frames.length) {
       $("[data-result]", section).hidden = true;
       $("[data-start]", section).hidden = false;
@@ -189,14 +194,23 @@ function schedule() {
   });
 }
 
-/** The faces that were seen for longest come first. */
-const ordered = () => [...tracks].sort((a, b) => b[1].samples.length - a[1].samples.length).slice(0, 12);
+/** The faces that were seen for longest, as many as are asked for, and the chosen one; by their numbers. */
+function longest(count) {
+  const ordered = [...tracks].sort((a, b) => b[1].samples.length - a[1].samples.length);
+  const shown = ordered.slice(0, count);
+  if (chosen !== null && !shown.some(([id]) => id === chosen)) shown.splice(-1, 1, [chosen, tracks.get(chosen)]);
+  return shown.sort((a, b) => a[0] - b[0]);
+}
 
 function list() {
-  const shown = ordered();
-  if (chosen === null && shown.length) chosen = shown[0][0];
+  if (chosen === null && tracks.size) [[chosen]] = longest(1);
+  const shown = longest(BUTTONS);
+  const more = $("[data-more]", section);
+  more.hidden = tracks.size <= shown.length;
+  more.textContent = `and ${tracks.size - shown.length} more, seen for a shorter time; the JSON has them all`;
   const place = $("[data-tracks]", section);
-  if (place.children.length !== shown.length) {
+  const listed = [...place.children].map((button) => Number(button.dataset.track));
+  if (listed.join() !== shown.map(([id]) => id).join()) {
     place.replaceChildren(...shown.map(([id]) => h("button", {
       "aria-pressed": String(id === chosen),
       "data-track": id,
@@ -237,9 +251,9 @@ function finish() {
 
 function draw() {
   if (!frames.length) return;
-  const lanes = ordered().slice(0, LANES).map(([id, { samples }]) => ({ name: `Face ${id}`, samples }));
+  const lanes = longest(LANES).map(([id, { samples }]) => ({ name: `Face ${id}`, samples }));
   if (!lanes.length) lanes.push({ samples: [] });
-  slider.style.height = `${Math.max(140, 58 * lanes.length) + 22}px`;
+  slider.style.height = `${heightOf(lanes.length)}px`;
   const now = player.currentTime;
   drawTimeline(slider, lanes, { from: 0, to: Math.max(length(), 0.1), cursor: now, gap: 0.6 });
   slider.setAttribute("aria-valuemax", length().toFixed(1));
