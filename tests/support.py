@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +88,26 @@ def write_own_model(path: Path, classes: tuple[str, ...] = OWN, **metadata: str 
     onnx.helper.set_model_props(model, {key: value for key, value in stated.items() if value is not None})
     path.write_bytes(seal(model.SerializeToString()))
     return path
+
+
+def start_server(*options: str, folder: Path, token: str | None = None) -> tuple[subprocess.Popen[str], str]:
+    """The real `mien serve`, running in a folder, and its address without the last slash."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder)}
+    if token is not None:
+        environment["MIEN_TOKEN"] = token
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mien", "serve", "--no-open", "--port", "0", "--threads", "1"),
+            *("--detector-size", "320", *options),
+        ],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line + process.communicate()[1]
+    return process, found[0]

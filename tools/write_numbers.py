@@ -301,7 +301,7 @@ def video() -> str:
             f"(total variation, mean; 5 % of them by more than {near['probabilities_apart_5_percent_above']:.3f}), the "
             f"smoothed ones by {near['smoothed_apart_mean']:.3f}.",
             "",
-            f"**Memory:** {hour['resident_mib_at_the_end']:.0f} MiB after {hour['minutes_of_film']:.0f} minutes of film, "
+            f"**Memory:** {hour['resident_mib_at_the_end']:.0f} MiB after {hour['minutes_of_film']:.0f} minutes of video, "
             f"{hour['growth_mib']:+.1f} MiB since minute {minute.rsplit('_', 1)[1]}; {pace['first_tenth']:.0f} frames a "
             f"second of the processor's time in the first tenth, {pace['last_tenth']:.0f} in the last "
             f"(`{hour['command']}`).",

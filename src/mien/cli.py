@@ -34,7 +34,7 @@ COMMANDS = {
     "serve": "Opens a page that reads photographs, a camera and videos, with an API for other programs.",
     "train": "Trains a model on FER-2013 or on your own faces.",
     "tune": "Searches for a better recipe.",
-    "video": "Follows the faces in a film and reads their expressions over time.",
+    "video": "Follows the faces in a video and reads their expressions over time.",
 }
 # Loaded when called: a command costs the others nothing, and may need an extra that is not installed.
 for _name, _help in COMMANDS.items():

@@ -2,7 +2,7 @@
 
     MienError
     ├── ImageError     a picture cannot be read
-    ├── VideoError     a film cannot be read, or only in part
+    ├── VideoError     a video cannot be read, or only in part
     ├── ModelError     a model file is missing, damaged, or not what it claims to be
     ├── DatasetError   a data set is not laid out as expected
     └── ConfigError    an option, a recipe or an argument has an impossible value
@@ -20,7 +20,7 @@ class ImageError(MienError):
 
 
 class VideoError(MienError):
-    """A film cannot be read, or breaks off: missing, no film, damaged, cut short, or too large."""
+    """A video cannot be read, or breaks off: missing, no video, damaged, cut short, or too large."""
 
 
 class ModelError(MienError):

@@ -122,12 +122,12 @@ def test_a_film_that_breaks_off_is_delivered_to_there_and_told(here: Callable, f
     ("arguments", "says"),
     [
         (["missing.mp4"], "no such file"),
-        (["text.mp4"], "is no film"),
+        (["text.mp4"], "is no video"),
         (["."], "is a folder"),
         (["film.mp4", "--out", "a.txt"], "ending"),
         (["film.mp4", "--out", "missing/a.csv"], "missing"),
         (["film.mp4", "--annotate", "a.webm"], ".mp4"),
-        (["film.mp4", "--annotate", "film.mp4"], "is the film itself"),
+        (["film.mp4", "--annotate", "film.mp4"], "is the video itself"),
         (["film.mp4", "--summary", "a.txt"], ".html"),
         (["film.mp4", "--smoothing", "-1"], "smoothing -1"),
         (["film.mp4", "--search-every", "61"], "search_every 61"),
@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_whole_files_of_what_was_done(film: Path, tmp_path: Path):
     """The film has an hour's frames, which nobody waits for."""
     with av.open(str(film)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][:2]
-    write_clip(tmp_path / "long.mp4", frames * 300, tone=True)
+    write_clip(tmp_path / "long.mp4", frames * 900, tone=True)
     lines = tmp_path / "a.jsonl"
     command = [
         sys.executable,
@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_whole_files_of_what_was_done(film: Path, tmp_path: Path):
     records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert abs(sum(1 for _ in container.decode(video=0)) - len(records)) <= 1
-    assert "Reading was stopped before the film&#x27;s end." in (tmp_path / "a.html").read_text(
+    assert "Reading was stopped before the video&#x27;s end." in (tmp_path / "a.html").read_text(
         encoding="utf-8"
     )
 

@@ -1,9 +1,5 @@
 import io
-import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +10,7 @@ pytest.importorskip("fastapi", reason='needs pip install "mien[serve]"')
 
 from mien.recognize import Recognizer
 from mien.serve.engine import load_recognizer
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+from support import start_server
 
 
 @pytest.fixture(scope="session")
@@ -55,22 +50,8 @@ def clip(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the real command, running; it must end well, with nothing to say and nothing left behind."""
     folder = tmp_path_factory.mktemp("server")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mien", "serve", "--no-open", "--port", "0", "--threads", "1"),
-            *("--detector-size", "320", "--max-video-seconds", "30"),
-        ],
-        cwd=folder,
-        env={**ENVIRONMENT, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + process.communicate()[1]
-    yield found[0]
+    process, address = start_server("--max-video-seconds", "30", folder=folder)
+    yield address
     process.terminate()
     complaints = process.communicate(timeout=30)[1]
     assert complaints == ""

@@ -21,10 +21,12 @@ HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Lengt
 
 @contextlib.contextmanager
 def serving(app, limits: Limits) -> Iterator[int]:  # type: ignore[no-untyped-def]
-    """The port of a server that runs in a thread; its send buffers are small, so that it notices who does not read."""
+    """The port of a server in a thread; its send buffers are small, so that it notices who does not read."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-    config = uvicorn.Config(app, http=protocol(limits), ws="none", log_config=None, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, http=protocol(limits), ws="none", log_config=None, timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -61,7 +63,9 @@ async def endless(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("bytes_per_second", "kept"), [(0, False), (20_000, False), (1_000_000, True)], ids=["deaf", "slow", "quick"]
+    ("bytes_per_second", "kept"),
+    [(0, False), (20_000, False), (1_000_000, True)],
+    ids=["deaf", "slow", "quick"],
 )
 def test_who_reads_too_slowly_is_left(bytes_per_second: int, kept: bool) -> None:
     limits = Limits(idle_seconds=1.0, min_bytes_per_second=200_000)
@@ -93,7 +97,10 @@ def test_slow_uploads_keep_nobody_out(recognizer: Recognizer, portrait: bytes, c
     limits = Limits(max_queue=4, max_files=4)
     film = clip.read_bytes()
     with serving(Service(recognizer, limits=limits), limits) as port, contextlib.ExitStack() as stack:
-        for path, kind, size in [*[("/v1/explain", "image/jpeg", 9999)] * 4, ("/v1/video", "video/mp4", 99_999)]:
+        for path, kind, size in [
+            *[("/v1/explain", "image/jpeg", 9999)] * 4,
+            ("/v1/video", "video/mp4", 99_999),
+        ]:
             slow = stack.enter_context(connect(port))
             slow.sendall(HEAD.format(path, kind, size).encode() + b"x" * 100)
         time.sleep(0.2)

@@ -13,8 +13,10 @@ pytest.importorskip("playwright", reason="needs pip install playwright")
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from support import start_server
+
 WAIT = 30_000  # milliseconds that a busy machine may take
-HARMLESS = ("Failed to load resource",)  # what Chromium itself says of an answer that is a problem
+HARMLESS = ("Failed to load resource", "WebSocket connection to")  # what Chromium itself says of a refusal
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +156,72 @@ def test_a_photograph_that_is_pasted_and_one_that_is_dropped(
 def test_what_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear all")
     choose(page, tmp_path / "letter.jpg")
-    expect(page.locator("#photograph [data-problem]")).to_contain_text("is not a JPEG, PNG, WebP")
+    problem = page.locator("#photograph [data-problem]")
+    expect(problem).to_contain_text("This file: is not a JPEG, PNG, WebP")
+    expect(page.locator("#photograph [data-start]")).to_be_visible()
     check_accessible(page)
+
+
+def test_a_photograph_that_is_too_large_is_shrunk(page: Page, examples: Path, tmp_path: Path) -> None:
+    with Image.open(examples / "astronaut.jpg") as picture:
+        picture.convert("L").resize((5200, 5200)).save(tmp_path / "large.jpg", quality=60)
+    choose(page, tmp_path / "large.jpg")
+    expect(page.locator("#photograph [data-title]")).to_have_text("One face")
+    expect(page.locator("[data-shrunk]")).to_contain_text("was shrunk to 3464×3464")
+
+
+def test_a_camera_that_the_server_has_no_room_for(page: Page, context: BrowserContext) -> None:
+    context.grant_permissions(["camera"])
+    page.evaluate(
+        """async () => {
+            window.held = Array.from({ length: 4 }, () => new WebSocket(`ws://${location.host}/v1/live`));
+            await Promise.all(held.map((one) => new Promise((resolve) => one.addEventListener("open", resolve))));
+        }"""
+    )
+    page.click("#tab-camera")
+    page.click("[data-start-camera]")
+    problem = page.locator("#camera [data-problem]")
+    expect(problem).to_have_text(
+        "The service is busy. As many cameras are connected as may be at once: try again in 10 s."
+    )
+
+
+def test_the_token(browser: Browser, tmp_path: Path) -> None:
+    process, address = start_server(folder=tmp_path, token="secret")
+    context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(WAIT)
+    context.grant_permissions(["camera"])
+    page = context.new_page()
+    page.goto(address)
+    page.click("#tab-camera")
+    page.click("[data-start-camera]")
+    dialog = page.locator("#token")
+    expect(dialog).to_be_visible()
+    check_accessible(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#camera [data-problem]")).to_contain_text("This service asks for a token")
+    page.click("[data-start-camera]")
+    page.fill("#token-field", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#token-wrong")).to_be_visible()
+    page.fill("#token-field", "secret")
+    page.keyboard.press("Enter")
+    expect(page.locator("#camera .card .word")).to_contain_text("Happy")
+    context.close()
+    process.kill()
+    process.communicate()
+
+
+def test_an_address_in_the_docs_shows_its_place(page: Page, server: str) -> None:
+    page.goto(f"{server}/docs#busy")
+    row = page.locator("#busy")
+    expect(row).to_be_in_viewport()
+    header = page.locator("header.top").bounding_box()
+    place = row.bounding_box()
+    assert header is not None
+    assert place is not None
+    assert place["y"] >= header["y"] + header["height"]
 
 
 def test_the_camera(page: Page, context: BrowserContext) -> None:
@@ -198,6 +264,17 @@ def test_a_video(page: Page, clip: Path) -> None:
     with page.expect_download() as download:
         page.click("#video [data-save-json]")
     assert len(download.value.path().read_text().splitlines()) == 20
+
+
+def test_a_video_that_is_given_up(page: Page, clip: Path) -> None:
+    page.route("**/v1/video", lambda route: None)  # never answered
+    page.click("#tab-video")
+    choose(page, clip, "video")
+    expect(page.locator("[data-reading]")).to_be_visible()
+    page.click("[data-cancel]")
+    expect(page.locator("#video [data-start]")).to_be_visible()
+    expect(page.locator("#video [data-problem]")).to_be_hidden()
+    expect(page.locator("#status")).to_have_text("Stopped")
 
 
 def test_what_is_no_video_is_refused_in_a_sentence(page: Page, examples: Path) -> None:

@@ -177,5 +177,5 @@ def test_a_recogniser_without_detector_is_refused():
 
 
 def test_a_model_of_other_classes_is_refused(own_model: Path):
-    with pytest.raises(ConfigError, match="films need the seven expressions"):
+    with pytest.raises(ConfigError, match="videos need the seven expressions"):
         FaceTracker(Recognizer(own_model))

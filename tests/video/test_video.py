@@ -187,10 +187,10 @@ def sound_only(folder: Path) -> Path:
         (lambda folder: folder / "missing.mp4", "no such file"),
         (lambda folder: folder, "is a folder"),
         (lambda folder: b"", "is empty"),
-        (lambda folder: b"dear diary " * 100, "is no film"),
-        (lambda folder: bytes(5000), "is no film"),
-        (lambda folder: one_picture("JPEG"), "is no film"),
-        (lambda folder: one_picture("PNG"), "is no film"),
+        (lambda folder: b"dear diary " * 100, "is no video"),
+        (lambda folder: bytes(5000), "is no video"),
+        (lambda folder: one_picture("JPEG"), "is no video"),
+        (lambda folder: one_picture("PNG"), "is no video"),
         (sound_only, "has no video stream"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, list_of_films: str, how)
     write_clip(tmp_path / "secret.mkv", patterns(2))
     names = tmp_path / "list.m3u8"
     names.write_text(list_of_films.format(tmp_path / "secret.mkv"))
-    with pytest.raises(VideoError, match="is no film"):
+    with pytest.raises(VideoError, match="is no video"):
         Clip(how(names))
 
 

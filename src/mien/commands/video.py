@@ -1,4 +1,4 @@
-"""`mien video`: a film in, its faces over time out."""
+"""`mien video`: a video in, its faces over time out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,18 +33,18 @@ def video(
     max_pixels: int = 100_000_000,
     threads: int | None = None,
 ) -> int:
-    """Follows the faces in a film and reads their expressions over time.
+    """Follows the faces in a video and reads their expressions over time.
 
     Prints a line for each track: a face from its coming to its going.
 
     Parameters
     ----------
     clip
-        The film: whatever FFmpeg reads.
+        The video: whatever FFmpeg reads.
     out
         File for the readings of each frame: .parquet (exact), .csv or .jsonl.
     annotate
-        File for a copy of the film with the faces drawn on it: .mp4, with the sound of the original.
+        File for a copy of the video with the faces drawn on it: .mp4, with the sound of the original.
     summary
         File for a page that shows each face's expressions over time: .html.
     smoothing
@@ -56,7 +56,7 @@ def video(
     model
         An expression model: a name, a folder that mien train made, or an .onnx file.
     max_pixels
-        Films whose frames have more pixels are refused before they are decoded.
+        Videos whose frames have more pixels are refused before they are decoded.
     threads
         CPU threads for each of the two networks, which run at once; by default half of all.
     """
@@ -110,7 +110,7 @@ def _constant(smoothing: float) -> str:
 
 
 def _check_outputs(clip: Path, *outputs: Path | None) -> None:
-    """Refuses outputs of which one would be written over another, or over the film; before anything is done."""
+    """Refuses outputs of which one would be written over another, or over the video; before anything is done."""
     out, annotate, summary = outputs
     if out is not None:
         check_ending(out)
@@ -121,7 +121,7 @@ def _check_outputs(clip: Path, *outputs: Path | None) -> None:
     given = [path for path in outputs if path is not None]
     for path in given:
         if same(path, clip):
-            raise ConfigError(f"{path}: is the film itself, name another file")
+            raise ConfigError(f"{path}: is the video itself, name another file")
         if not path.parent.is_dir():
             raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
 
@@ -149,10 +149,10 @@ def _page(
     settings: str,
     trouble: Callable[[], str | None],
 ) -> Iterator[None]:
-    """A page about the film, or about as much of it as was read when the rest was given up."""
+    """A page about the video, or about as much of it as was read when the rest was given up."""
     try:
         path.touch()  # what cannot be written is told before the work, not after it
-        note: str | None = "Reading was stopped before the film's end."
+        note: str | None = "Reading was stopped before the video's end."
         try:
             yield
             note = trouble()

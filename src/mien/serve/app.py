@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mien import __version__
 from mien.recognize import Recognizer
-from mien.serve import api, films, live, problems, schemas
+from mien.serve import api, live, problems, schemas, videos
 from mien.serve.bodies import Bodies
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
@@ -69,7 +69,7 @@ class Service:
         app.state.videos = 0
         app.state.sockets = 0
         problems.install(app)
-        for router in (api.router, films.router, live.router, _operators, _page):
+        for router in (api.router, videos.router, live.router, _operators, _page):
             app.include_router(router)
         app.mount("/static", _Static(directory=str(STATIC)))
         app.state.description = describe(app, token=rules.token is not None)

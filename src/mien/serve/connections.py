@@ -92,7 +92,7 @@ class _BoundedProtocol(H11Protocol):
             self._wait_for_reader()
 
     def _charge(self) -> None:
-        """Adds the time that passed to the debt, less what the bytes that went may take. Nothing new is written."""
+        """Adds the time that passed to the debt, less what the bytes that went may take."""
         time, waiting = self.loop.time(), self.transport.get_write_buffer_size()
         earned = max(0, self._since[1] - waiting) / self.limits.min_bytes_per_second
         self._debt = max(0.0, self._debt + time - self._since[0] - earned)

@@ -27,7 +27,7 @@ class Limits:
         max_connections: network connections that are open at once.
         idle_seconds: seconds after which a client that sends nothing, or does not read its answer, is left.
         min_bytes_per_second: a client that sends or reads slower is left, once that has cost `idle_seconds`.
-        transfer_seconds: seconds that an upload may take, and that a video in progress waits for its client to read.
+        transfer_seconds: seconds that an upload may take, and that reading a video waits for its client.
         shutdown_seconds: seconds that requests in progress have to end when the service is stopped.
     """
 

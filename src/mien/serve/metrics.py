@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-disable_created_metrics()  # when each series began: half of all lines, and nobody asks
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: half of all lines, and nobody asks
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -31,7 +31,7 @@ class Metrics:
         batch: pictures that were read in one go.
         pictures: pictures, by outcome: read or unreadable.
         faces: faces read in pictures.
-        frames: frames of films and cameras, by origin and outcome.
+        frames: frames of videos and cameras, by origin and outcome.
         sockets: cameras connected.
     """
 
@@ -61,7 +61,7 @@ class Metrics:
         self.pictures = Counter("mien_pictures", "Pictures, by outcome", ["outcome"], registry=registry)
         self.faces = Counter("mien_faces", "Faces read in pictures", registry=registry)
         self.frames = Counter(
-            "mien_frames", "Frames of films and cameras", ["origin", "outcome"], registry=registry
+            "mien_frames", "Frames of videos and cameras", ["origin", "outcome"], registry=registry
         )
         self.sockets = Gauge("mien_live_sockets", "Cameras connected", registry=registry)
 

@@ -1,4 +1,4 @@
-"""Films as rows of pictures, through PyAV (FFmpeg): read them frame by frame, write annotated copies.
+"""Videos as rows of pictures, through PyAV (FFmpeg): read them frame by frame, write annotated copies.
 
 with Clip("party.mp4") as clip:
     for time, image in clip:        # seconds; RGB uint8 (height, width, 3), upright
@@ -23,7 +23,7 @@ from mien.image import DEFAULT_MAX_PIXELS, describe
 try:
     import av
 except ImportError as missing:
-    raise ConfigError('films need PyAV: pip install "mien[video]"') from missing
+    raise ConfigError('videos need PyAV: pip install "mien[video]"') from missing
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 ClipSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 
-# Nothing but the film itself is opened: a playlist that names other files, or addresses, is refused.
+# Nothing but the video itself is opened: a playlist that names other files, or addresses, is refused.
 _OPTIONS: Final = {"protocol_whitelist": "none"}
-# What FFmpeg also takes for films: pictures, and texts drawn as on a terminal.
+# What FFmpeg also takes for videos: pictures, and texts drawn as on a terminal.
 _NO_FILM: Final = {"image2", "tty", "ico", "bin", "adf", "idf", "xbin"}
-# A film that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
+# A video that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
 _SHORT: Final = (0.1, 0.5)
 _SHORT_PART: Final = 0.1
 # The clock of what is written, ticks a second, as MPEG has it: fine enough for any frame rate.
@@ -47,25 +47,25 @@ _AAC_RATES: Final = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_1
 
 
 class Clip:
-    """A film, read from its beginning to its end.
+    """A video, read from its beginning to its end.
 
     Attributes:
         name: its path as given, "<bytes>" or a file object's name.
-        rate: frames a second, on average, as the film states it; None when it does not.
-        duration: in seconds, as the film states it; None when it does not.
+        rate: frames a second, on average, as the video states it; None when it does not.
+        duration: in seconds, as the video states it; None when it does not.
         damaged: pieces so far that the file marks as damaged or the decoder could not read: their frames are
             missing, or shown as the decoder mends them. Damage that it mends without a word is not counted.
     """
 
     def __init__(self, source: ClipSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        """Opens a film.
+        """Opens a video.
 
         Args:
             source: a path, the bytes of a file, or a binary file object that can seek (it is left open).
-            max_pixels: films whose frames have more pixels are refused before they are decoded.
+            max_pixels: videos whose frames have more pixels are refused before they are decoded.
 
         Raises:
-            VideoError: it is missing, no film, without pictures, or too large.
+            VideoError: it is missing, no video, without pictures, or too large.
         """
         self.name = describe(source)
         self.damaged = 0
@@ -92,7 +92,7 @@ class Clip:
 
     @property
     def count(self) -> int | None:
-        """How many frames there are about; None when the film does not say."""
+        """How many frames there are about; None when the video does not say."""
         if self.duration and self.rate:
             return round(self.duration * self.rate)
         return self._stream.frames or None
@@ -101,11 +101,11 @@ class Clip:
         """Each frame in the order in which they are shown; works once.
 
         Yields:
-            The time in seconds since the film's beginning, strictly rising; and the picture, upright, RGB uint8
+            The time in seconds since the video's beginning, strictly rising; and the picture, upright, RGB uint8
             (height, width, 3).
 
         Raises:
-            VideoError: after the last frame that could be read, if the film was cut short or holds none.
+            VideoError: after the last frame that could be read, if the video was cut short or holds none.
         """
         count, last = 0, -1e-6
         reformatter = av.video.reformatter.VideoReformatter()
@@ -115,7 +115,7 @@ class Clip:
             last = max(stated, last + 1e-6)
             try:
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            except (av.FFmpegError, ValueError):  # damage may change the format in mid-film
+            except (av.FFmpegError, ValueError):  # damage may change the format in mid-video
                 self.damaged += 1
                 continue
             count += 1
@@ -131,17 +131,17 @@ class Clip:
             )
 
     def __enter__(self) -> Self:
-        """Is the film itself."""
+        """Is the video itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the film."""
+        """Closes the video."""
         self.close()
 
     def close(self) -> None:
-        """Closes the film; its file too, if it was given as a path."""
+        """Closes the video; its file too, if it was given as a path."""
         if hasattr(self, "_container"):
             self._container.close()
         if self._own:
@@ -161,7 +161,7 @@ class Clip:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise VideoError(f"{self._printed}: no such file: check the path") from error
         except IsADirectoryError as error:
-            raise VideoError(f"{self._printed}: is a folder: name a film in it") from error
+            raise VideoError(f"{self._printed}: is a folder: name a video in it") from error
         except PermissionError as error:
             raise VideoError(f"{self._printed}: may not be read: check its permissions") from error
         except (OSError, ValueError) as error:
@@ -173,17 +173,17 @@ class Clip:
             if not self._file.seekable():
                 raise VideoError(f"{self._printed}: cannot be wound back: save it as a file")
             if not self._file.read(1):
-                raise VideoError(f"{self._printed}: is empty: a film was expected")
+                raise VideoError(f"{self._printed}: is empty: a video was expected")
             self._file.seek(0)
             container = av.open(self._file, "r", options=_OPTIONS, metadata_errors="replace")
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(
-                f"{self._printed}: is no film, or is damaged or cut short beyond reading: get it anew"
+                f"{self._printed}: is no video, or is damaged or cut short beyond reading: get it anew"
             ) from error
         names = set(container.format.name.split(","))
         if names & _NO_FILM or any(name.endswith("_pipe") for name in names):
             container.close()
-            raise VideoError(f"{self._printed}: is no film ({container.format.long_name})")
+            raise VideoError(f"{self._printed}: is no video ({container.format.long_name})")
         return container
 
     def _choose_stream(self) -> "av.VideoStream":
@@ -193,7 +193,7 @@ class Clip:
             if not stream.disposition & av.stream.Disposition.attached_pic  # the cover of a record
         ]
         if not pictures:
-            raise VideoError(f"{self._printed}: has no video stream: name a film with pictures")
+            raise VideoError(f"{self._printed}: has no video stream: name a video with pictures")
         best = self._container.streams.best("video")
         stream = next((stream for stream in pictures if stream == best), pictures[0])
         if stream.codec_context is None:
@@ -240,7 +240,7 @@ class Clip:
 
 
 class ClipWriter:
-    """Writes an annotated copy of a film: H.264 in MP4, which browsers play, with the sound of the original."""
+    """Writes an annotated copy of a video: H.264 in MP4, which browsers play, with the sound of the original."""
 
     ENDINGS: Final = (".mp4", ".m4v", ".mov")
 
@@ -249,13 +249,13 @@ class ClipWriter:
 
         Args:
             path: the file, ending in .mp4.
-            original: the film whose sound and frame rate are taken over; it must have been given as a path.
+            original: the video whose sound and frame rate are taken over; it must have been given as a path.
 
         Raises:
             ConfigError: the file cannot be written.
         """
         if path.suffix.lower() not in self.ENDINGS:
-            raise ConfigError(f"{path}: annotated films are MP4 files: let the name end in .mp4")
+            raise ConfigError(f"{path}: annotated videos are MP4 files: let the name end in .mp4")
         try:
             path.open("wb").close()  # the system's own error comes first, and in words
             self._container = av.open(str(path.absolute()), "w", options={"movflags": "+faststart"})
@@ -297,7 +297,7 @@ class ClipWriter:
         """Ends the file, so that it can be played.
 
         Args:
-            whole: whether the film came to its end, so that its sound may too.
+            whole: whether the video came to its end, so that its sound may too.
 
         Raises:
             ConfigError: the file cannot be written to any more.
@@ -313,7 +313,7 @@ class ClipWriter:
 
 
 class _Sound:
-    """The sound of one film, taken over into another: copied where a browser can play it, else made AAC."""
+    """The sound of one video, taken over into another: copied where a browser can play it, else made AAC."""
 
     def __init__(self, source: "InputContainer", stream: "AudioStream", start: float, out: Any) -> None:
         self._source, self._stream, self._start, self._out = source, stream, start, out
@@ -331,7 +331,7 @@ class _Sound:
 
     @classmethod
     def of(cls, original: Clip, out: Any) -> "_Sound | None":
-        """The sound of a film; None if there is none, or none that can be decoded."""
+        """The sound of a video; None if there is none, or none that can be decoded."""
         file = Path(original.name).open("rb")  # noqa: SIM115 - the container keeps it, and lets it go when closed
         source = av.open(file, "r", options=_OPTIONS, metadata_errors="replace")
         stream = next(iter(source.streams.audio), None)
@@ -341,7 +341,7 @@ class _Sound:
         return cls(source, stream, (source.start_time or 0) / av.time_base, out)
 
     def copy_until(self, time: float) -> None:
-        """Takes over the sound up to a time in seconds since the film's beginning."""
+        """Takes over the sound up to a time in seconds since the video's beginning."""
         while self._reached <= time:
             try:
                 packet = next(self._packets, None)
@@ -353,7 +353,7 @@ class _Sound:
                 self._take(packet)
 
     def close(self, whole: bool) -> None:
-        """Ends the sound; with what is left of it, if the film came to its end."""
+        """Ends the sound; with what is left of it, if the video came to its end."""
         if whole:
             self.copy_until(1e12)
         if self._encoder is not None and self._encoder.is_open:

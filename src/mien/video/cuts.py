@@ -1,4 +1,4 @@
-"""Tells where one scene of a film ends and another begins."""
+"""Tells where one scene of a video ends and another begins."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Faces in a moving picture, for films and for live cameras alike: found, followed, read, and calmed.
+"""Faces in a moving picture, for videos and for live cameras alike: found, followed, read, and calmed.
 
     tracker = FaceTracker(recognizer)
     frame = tracker.update(image, time)     # image: RGB uint8 (height, width, 3); time in seconds, rising
@@ -61,7 +61,7 @@ VIDEO_COLUMNS: Final = (
     *(name for name in COLUMNS if name.startswith("crowd_")),
     *(name for name in COLUMNS if name.endswith(("_x", "_y"))),
 )
-"""The columns of VideoFrame.rows(), and so of CSV and Parquet tables of films, in their order."""
+"""The columns of VideoFrame.rows(), and so of CSV and Parquet tables of videos, in their order."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -69,7 +69,7 @@ class TrackedFace(Face):
     """A face of one frame that is known from the frames before.
 
     Attributes:
-        track: the number of the face in its film, from 1; the same in all frames of a scene.
+        track: the number of the face in its video, from 1; the same in all frames of a scene.
         smoothed: `probabilities`, calmed over time (see mien.video.track.Smoother); their sum is 1.
         smoothed_unclear: `unclear`, calmed likewise.
     """
@@ -102,11 +102,11 @@ class TrackedFace(Face):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class VideoFrame(Faces):
-    """The faces of one frame of a film: a sequence of TrackedFace, empty when nobody is there.
+    """The faces of one frame of a video: a sequence of TrackedFace, empty when nobody is there.
 
     Attributes:
         number: the frame's, from 0, of those that could be read.
-        time: when it is shown, in seconds from the film's beginning.
+        time: when it is shown, in seconds from the video's beginning.
         cut: whether a new scene begins with it, which ends all tracks.
         image: its pixels, upright, RGB uint8 (height, width, 3), if they were asked for.
     """
@@ -189,9 +189,9 @@ class Seen:
 
 
 class FaceTracker:
-    """Finds the faces of one film or one camera, follows them, and reads their expressions.
+    """Finds the faces of one video or one camera, follows them, and reads their expressions.
 
-    One tracker belongs to one film or camera and to one thread at a time; the recogniser may be shared by many.
+    One tracker belongs to one video or camera and to one thread at a time; the recogniser may be shared by many.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class FaceTracker:
             recognizer: what finds and reads faces; None makes one with default models. It needs a detector.
             smoothing: time constant in seconds of the smoothed readings; 0 leaves them as they are.
             search_every: seconds between two searches of the whole frame; 0 searches each frame whole.
-            source: the name of the film or camera, for records.
+            source: the name of the video or camera, for records.
 
         Raises:
             ConfigError: a number is out of range, the recogniser has no detector, or its model knows other
@@ -220,10 +220,10 @@ class FaceTracker:
             raise ConfigError(f"search_every {search_every}: choose 0 to 60 seconds")
         recognizer = Recognizer() if recognizer is None else recognizer
         if recognizer.detector is None:
-            raise ConfigError("detector none: films and cameras need one, choose centerface")
+            raise ConfigError("detector none: videos and cameras need one, choose centerface")
         if recognizer.expressions != EXPRESSIONS:
             known = ", ".join(recognizer.expressions)
-            raise ConfigError(f"model {recognizer.model}: knows {known}; films need the seven expressions")
+            raise ConfigError(f"model {recognizer.model}: knows {known}; videos need the seven expressions")
         self._detector = recognizer.detector
         self._classifier = recognizer.classifier
         self._search_every = search_every

@@ -1,7 +1,7 @@
-"""Draws the faces of a film's frame: their boxes, tracks and smoothed expressions.
+"""Draws the faces of a video's frame: their boxes, tracks and smoothed expressions.
 
 Unlike `mien.draw`, which makes the most of one picture, this keeps still: letters have one size all through a
-film, and each label stays at its face, so that nothing jumps from frame to frame.
+video, and each label stays at its face, so that nothing jumps from frame to frame.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reads the faces of a film, frame by frame.
+"""Reads the faces of a video, frame by frame.
 
     for frame in mien.read_video("party.mp4"):
         for face in frame:
@@ -37,7 +37,7 @@ def read_video(
     pixels: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> "VideoReader":
-    """Reads the faces of a film.
+    """Reads the faces of a video.
 
     Args:
         source: a path, the bytes of a file, or a binary file object that can seek.
@@ -47,13 +47,13 @@ def read_video(
         search_every: seconds between two searches of the whole frame, which find who is new; in between, known
             faces are looked for near where they were. 0 searches each frame whole, and takes five times as long.
         pixels: whether frames keep their pixels, which VideoFrame.draw() needs.
-        max_pixels: films whose frames have more pixels are refused before they are decoded.
+        max_pixels: videos whose frames have more pixels are refused before they are decoded.
 
     Returns:
         An iterator over the frames, in constant memory. Close it, or use it in a `with`, if you stop early.
 
     Raises:
-        VideoError: the film is missing, no film, without pictures, or too large. While iterating, after the last
+        VideoError: the video is missing, no video, without pictures, or too large. While iterating, after the last
             frame that could be read: it was cut short.
         ConfigError: PyAV is not installed, a number is out of range, or the recogniser has no detector.
     """
@@ -73,10 +73,10 @@ def default_threads() -> int:
 
 
 class VideoReader(Iterator[VideoFrame]):
-    """The frames of a film with their faces; see `read_video`.
+    """The frames of a video with their faces; see `read_video`.
 
     Attributes:
-        clip: the film: its `name`, `rate`, `duration`, `count` of frames as stated, and how many pieces were
+        clip: the video: its `name`, `rate`, `duration`, `count` of frames as stated, and how many pieces were
             `damaged` so far.
     """
 
@@ -90,7 +90,7 @@ class VideoReader(Iterator[VideoFrame]):
         pixels: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
-        """Opens a film; see `read_video`."""
+        """Opens a video; see `read_video`."""
         from mien.video.clip import Clip  # it needs PyAV, which may not be installed
 
         self.clip = Clip(source, max_pixels=max_pixels)
@@ -118,11 +118,11 @@ class VideoReader(Iterator[VideoFrame]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the film."""
+        """Closes the video."""
         self.close()
 
     def close(self) -> None:
-        """Stops reading, and closes the film."""
+        """Stops reading, and closes the video."""
         self._frames.close()
         self.clip.close()
 
@@ -153,7 +153,7 @@ class VideoReader(Iterator[VideoFrame]):
 
 
 class _Finder:
-    """A thread that decodes a film and finds its faces, a few frames ahead of whoever reads them."""
+    """A thread that decodes a video and finds its faces, a few frames ahead of whoever reads them."""
 
     def __init__(self, clip: "Clip", tracker: FaceTracker, pixels: bool, depth: int) -> None:
         self._clip, self._tracker, self._pixels = clip, tracker, pixels

@@ -1,4 +1,4 @@
-"""Writes a film's summary for people: one HTML file that holds everything and loads nothing."""
+"""Writes a video's summary for people: one HTML file that holds everything and loads nothing."""
 
 import base64
 import json
@@ -32,11 +32,11 @@ def write_summary(
     """Makes the page.
 
     Args:
-        timeline: the film, ended.
+        timeline: the video, ended.
         title: its name.
         model: the name of the expression model.
         settings: how it was read, in a few words.
-        note: a sentence on what is missing from the film, if anything is.
+        note: a sentence on what is missing from the video, if anything is.
 
     Returns:
         HTML.
@@ -58,8 +58,8 @@ def write_summary(
     if hidden := tracks - len(lines):
         notes.append(f"Not drawn: {_count(hidden, 'track')}, shorter than the others or than half a second.")
     notes.append(
-        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %, with a line at 50 %; the darker band is "
-        "the raw readings, from the lowest to the highest of a step. Long tracks are drawn in "
+        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %, with a line at 50 %; "
+        "the darker band is the raw readings, from the lowest to the highest of a step. Long tracks are drawn in "
         "steps of several frames; the exact numbers of every frame are in the table that --out writes."
     )
     values = {
@@ -76,7 +76,7 @@ def write_summary(
 
 
 _NOBODY: Final = (
-    '<section><p class="quiet">Nobody was found in this film for half a second or more.</p></section>'
+    '<section><p class="quiet">Nobody was found in this video for half a second or more.</p></section>'
 )
 
 

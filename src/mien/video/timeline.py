@@ -1,7 +1,7 @@
-"""What a film's summary is made of: each track's expressions over time, in memory that does not grow.
+"""What a video's summary is made of: each track's expressions over time, in memory that does not grow.
 
     timeline = Timeline(rate=30)
-    timeline.add(frame)         # each frame of a film, with its pixels
+    timeline.add(frame)         # each frame of a video, with its pixels
     timeline.end()
     for line in timeline.lines: ...
 
@@ -146,7 +146,7 @@ class Line:
 
 
 class Timeline:
-    """The tracks of one film.
+    """The tracks of one video.
 
     Attributes:
         frames: how many there were.

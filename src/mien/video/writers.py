@@ -1,4 +1,4 @@
-"""Writes the faces of a film as they come: JSON lines, CSV, or Parquet; valid whenever it is left off.
+"""Writes the faces of a video as they come: JSON lines, CSV, or Parquet; valid whenever it is left off.
 
 JSON lines and CSV are rounded as everywhere (pixels to 1 decimal, shares to 4); Parquet holds the exact numbers.
 """

@@ -80,10 +80,10 @@ async def video(
         body = await stack.enter_async_context(state.bodies.hold(request, limits.max_video_bytes, "a video"))
         (upload,) = await files_of(request, body, 1, ("video/", "image/"))
         stack.enter_context(_place(state))  # not before: the body may be slow to come
-        film = _Film(engine, limits, state.metrics, upload.source)
-        stack.push_async_callback(film.close)
-        first = await film.open(upload.content, smoothing, search_every)
-        return _Answer(film.lines(first), stack.pop_all())
+        reading = _Video(engine, limits, state.metrics, upload.source)
+        stack.push_async_callback(reading.close)
+        first = await reading.open(upload.content, smoothing, search_every)
+        return _Answer(reading.lines(first), stack.pop_all())
     raise AssertionError  # an ExitStack may swallow errors, and this one does not
 
 
@@ -119,7 +119,7 @@ class _Answer(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-class _Film:
+class _Video:
     """A video that is being read, by a thread of its own; it waits when its client does."""
 
     def __init__(self, engine: Engine, limits: Limits, metrics: Metrics, source: str) -> None:
@@ -127,7 +127,7 @@ class _Film:
         self._limits = limits
         self._metrics = metrics
         self._source = source
-        self._thread = ThreadPoolExecutor(1, "mien-film")
+        self._thread = ThreadPoolExecutor(1, "mien-video")
         self._reader: VideoReader | None = None
         self._failure: Exception | None = None  # what is told after the lines that came before it
 
