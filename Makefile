@@ -16,6 +16,7 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Containerfile
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
