@@ -39,7 +39,7 @@ def test_models_are_found_by_name_folder_and_file(tiny_model: Path):
     assert find_model(tiny_model) == tiny_model / "model.onnx"
     assert find_model(tiny_model / "model.onnx") == tiny_model / "model.onnx"
     assert find_model("base").name == "model.onnx"
-    assert shipped_models() == ["base"]
+    assert shipped_models() == ["base", "nano"]
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "../errors", "detector"])
