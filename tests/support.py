@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,10 @@ def write_own_model(path: Path, classes: tuple[str, ...] = OWN, **metadata: str 
     return path
 
 
-def start_server(*options: str, folder: Path, token: str | None = None) -> tuple[subprocess.Popen[str], str]:
+@contextmanager
+def running_server(
+    *options: str, folder: Path, token: str | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The real `mien serve`, running in a folder, and its address without the last slash."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder)}
     if token is not None:
@@ -106,8 +111,12 @@ def start_server(*options: str, folder: Path, token: str | None = None) -> tuple
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + process.communicate()[1]
-    return process, found[0]
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+(?=/$)", line)
+        assert found, line + process.communicate()[1]
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.communicate()

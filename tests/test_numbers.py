@@ -112,17 +112,18 @@ def test_each_figure_that_differs_is_named(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.fer2013
-def test_the_shipped_model_scores_what_the_results_say(fer2013: Path):
+@pytest.mark.parametrize("model", ["base", "nano"])
+def test_the_shipped_models_score_what_the_results_say(fer2013: Path, model: str):
     from mien.classify import Classifier
     from mien.datasets import crowd_majority, read_dataset
 
     test = read_dataset(fer2013, "PublicTest")
     assert test.votes is not None
-    readings = Classifier("base").classify(test.images)
+    readings = Classifier(model).classify(test.images)
     majority = crowd_majority(test.votes)
     labels = (readings.fer2013.argmax(axis=1) == test.labels).mean()
     crowd = (readings.crowd[:, :8].argmax(axis=1) == majority)[majority >= 0].mean()
-    accuracy = evaluation("base")["accuracy"]
+    accuracy = evaluation(model)["accuracy"]
     # Other processors sum in another order, which may turn a face or two.
     assert labels == pytest.approx(accuracy["original_labels"]["accuracy"]["value"], abs=0.001)
     assert crowd == pytest.approx(accuracy["ferplus_majority_8"]["accuracy"]["value"], abs=0.001)

@@ -67,6 +67,7 @@ def card(name: str, folder: Path) -> str:
 def head(name: str, folder: Path, trained: dict[str, Any]) -> str:
     """What it is."""
     size = (folder / "model.onnx").stat().st_size
+    told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     recipe = trained["recipe"]
     operations = (
@@ -77,7 +78,7 @@ def head(name: str, folder: Path, trained: dict[str, Any]) -> str:
 
 {USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
 {trained["parameters"]:,} parameters{operations}, one trunk with two heads, trained by `mien train` with the recipe in \
-`recipe.toml` ({recipe["epochs"]} epochs). `model.onnx` is {size / 1e6:.1f} MB; SHA-256 `{digest}`.
+`recipe.toml` ({recipe["epochs"]} epochs). `model.onnx` is {told}; SHA-256 `{digest}`.
 
 | file | what |
 |---|---|

@@ -190,6 +190,11 @@ def copies() -> str:
     )
 
 
+def file_size(size: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
+
+
 def ours() -> str:
     """Where mien's models stand, and how sure that is."""
     lines = [
@@ -204,9 +209,9 @@ def ours() -> str:
             share(accuracy[key]["accuracy"])
             for key in ("original_labels", "ferplus_majority_8", "ferplus_majority_7")
         ]
-        size = find_model(name).stat().st_size / 1e6
+        size = file_size(find_model(name).stat().st_size)
         lines.append(
-            f"| `{name}` | {size:.2g} MB | {' | '.join(cells)} | {share(found['votes']['agreement']['model'])} |"
+            f"| `{name}` | {size} | {' | '.join(cells)} | {share(found['votes']['agreement']['model'])} |"
         )
     base = evaluation("base")
     agreement, noise = base["votes"]["agreement"], base["label_noise"]
@@ -260,11 +265,10 @@ def networks() -> str:
         f"|---|---|---|---|---|---|{'---|' * len(keys)}",
     ]
     for name, row in sorted(rows.items(), key=lambda item: -item[1]["fer2013"]["value"]):
-        size = row["onnx_bytes"]
         cells = [
             f"{row['parameters'] / 1e6:.2g} M",
             f"{row['macs'] / 1e6:.3g} M",
-            f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB",
+            file_size(row["onnx_bytes"]),
             str(row["epochs"]),
             f"{row['minutes']:.0f}",
             *(share(row[key]) for key in keys),

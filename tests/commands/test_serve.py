@@ -1,12 +1,10 @@
-import os
-import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +14,7 @@ from mien.commands.serve import serve
 from mien.errors import ConfigError
 from mien.serve.limits import Limits
 from mien.serve.server import loopback
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+from support import running_server
 
 
 @pytest.mark.parametrize(
@@ -57,39 +54,27 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"127\.0\.0\.1, port {port}: .*choose another --port"):
             serve(port=port)
+    with pytest.raises(ConfigError, match="--port 99999: choose 1 to 65535, or 0"):
+        serve(port=99_999)
     with pytest.raises(ConfigError, match=r"--host nowhere\.invalid: .*name an address of this computer"):
         serve(host="nowhere.invalid", insecure=True)
 
 
 @pytest.fixture
-def running() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mien", "serve", "--no-open", "--port", "0", "--threads", "1"),
-            *("--idle-seconds", "0.5", "--max-connections", "3", "--host", "127.0.0.1"),
-        ],
-        env={**ENVIRONMENT, "MIEN_TOKEN": "secret"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://(127\.0\.0\.1):(\d+)/$", line)
-    assert found, line + process.communicate()[1]
-    yield process, found[0]
-    process.kill()
-    process.communicate()
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    options = ("--idle-seconds", "0.5", "--max-connections", "3", "--host", "127.0.0.1")
+    with running_server(*options, folder=tmp_path, token="secret") as server:
+        yield server
 
 
 def test_it_runs_guards_and_ends(running: tuple[subprocess.Popen[str], str]) -> None:
     process, address = running
-    port = int(address.rsplit(":", 1)[1].strip("/"))
-    with urllib.request.urlopen(address + "readyz") as answer:
+    port = int(address.rsplit(":", 1)[1])
+    with urllib.request.urlopen(f"{address}/readyz") as answer:
         assert answer.status == 200
         assert "server" not in answer.headers
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(address + "v1/models")
+        urllib.request.urlopen(f"{address}/v1/models")
     # One that never says what it wants is left; so is one that is slow to say it.
     for start in (b"", b"POST /v1/predict HTTP/1.1\r\n"):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:

@@ -106,12 +106,16 @@ def test_a_film_that_breaks_off_is_delivered_to_there_and_told(here: Callable, f
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(content[: len(content) * 4 // 5])
     code, printed, complaints = here(
-        broken, "--out", tmp_path / "a.parquet", "--annotate", tmp_path / "a.mp4"
+        *(broken, "--out", tmp_path / "a.parquet", "--annotate", tmp_path / "a.mp4"),
+        *("--summary", tmp_path / "a.html", "--search-every", "0"),
     )
     assert code == 1
     assert len(complaints) == 1
     assert "is cut short or damaged: it breaks off after " in complaints[0]
     assert "happy" in printed
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "it breaks off after " in page
+    assert "smoothed, time constant 0.3 s · searched whole in each frame" in page
     count = pq.read_table(tmp_path / "a.parquet").num_rows
     assert 1 < count < 24
     with av.open(str(tmp_path / "a.mp4")) as container:

@@ -10,7 +10,7 @@ pytest.importorskip("fastapi", reason='needs pip install "mien[serve]"')
 
 from mien.recognize import Recognizer
 from mien.serve.engine import load_recognizer
-from support import start_server
+from support import running_server
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +50,10 @@ def clip(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the real command, running; it must end well, with nothing to say and nothing left behind."""
     folder = tmp_path_factory.mktemp("server")
-    process, address = start_server("--max-video-seconds", "30", folder=folder)
-    yield address
-    process.terminate()
-    complaints = process.communicate(timeout=30)[1]
+    with running_server("--max-video-seconds", "30", folder=folder) as (process, address):
+        yield address
+        process.terminate()
+        complaints = process.communicate(timeout=30)[1]
     assert complaints == ""
     assert list(folder.iterdir()) == []  # no picture, no name, was written
 

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import io
 import json
@@ -13,9 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
-from mien.serve import schemas
+from mien.serve import schemas, videos
 from mien.serve.app import STATIC, Service
+from mien.serve.engine import Engine
 from mien.serve.limits import Limits
+from mien.serve.metrics import Metrics
 from mien.serve.problems import KINDS, MEDIA_TYPE
 from mien.serve.shield import Rules
 
@@ -175,7 +178,10 @@ def test_health_and_measures(client: TestClient, portrait: bytes) -> None:
     assert client.get("/readyz").json() == {"status": "ready"}
     client.post("/v1/predict", content=portrait)
     client.get("/nothing/at/all")
+    assert client.head("/readyz").status_code == 200
     measures = client.get("/metrics").text
+    assert 'mien_requests_total{method="HEAD",route="/readyz",status="200"}' in measures
+    assert "_created" not in measures
     assert 'mien_requests_total{method="POST",route="/v1/predict",status="200"}' in measures
     assert 'route="other",status="404"' in measures
     assert "/nothing" not in measures  # addresses that clients think up must not fill the memory
@@ -310,7 +316,7 @@ def test_videos_are_limited_in_length_and_number(make: Make, clip: Path) -> None
     assert_problem(short.post("/v1/video", content=content), "too-large", "may last 1 s")
     small = make(limits=Limits(max_video_bytes=100))
     assert_problem(small.post("/v1/video", content=content), "too-large", "100 bytes")
-    short.app._app._app.state.videos = 1
+    short.app._app._app.state.videos.taken = 1
     answer = short.post("/v1/video", content=content)
     assert_problem(answer, "busy")
     assert "retry-after" in answer.headers
@@ -319,18 +325,40 @@ def test_videos_are_limited_in_length_and_number(make: Make, clip: Path) -> None
 def test_a_video_that_breaks_off_is_read_to_there(client: TestClient, clip: Path) -> None:
     import av
 
-    # As MPEG-TS, which can be cut anywhere.
-    stream = clip.with_suffix(".ts")
-    with av.open(str(clip)) as source, av.open(str(stream), "w") as out:
+    # As Matroska, which says how long it is and can be cut anywhere.
+    copied = clip.with_suffix(".mkv")
+    with av.open(str(clip)) as source, av.open(str(copied), "w") as out:
         copy = out.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = copy
                 out.mux(packet)
-    content = stream.read_bytes()
+    content = copied.read_bytes()
     answer = client.post("/v1/video", content=content[: len(content) * 2 // 3])
-    lines = [json.loads(line) for line in answer.text.splitlines()]
-    assert len([line for line in lines if "faces" in line]) > 3
+    *frames, problem = [json.loads(line) for line in answer.text.splitlines()]
+    assert len(frames) > 3
+    assert all("faces" in frame for frame in frames)
+    assert problem["type"] == "/docs#cut-short"
+    assert problem["detail"].startswith("<upload>: is cut short or damaged: it breaks off after ")
+
+
+def test_a_client_that_lets_a_video_wait_is_not_waited_for(recognizer: Recognizer, clip: Path) -> None:
+    limits, metrics = Limits(transfer_seconds=0.1), Metrics()
+    engine = Engine(recognizer, limits, metrics)
+
+    async def read_slowly() -> list[dict[str, object]]:
+        reading = videos._Video(engine, limits, metrics, "clip.mp4")
+        lines = []
+        async for piece in reading.lines(await reading.open(clip.read_bytes(), 0.0, 0.0)):
+            lines += [json.loads(line) for line in piece.splitlines()]
+            await asyncio.sleep(0.2)
+        await reading.close()
+        return lines
+
+    *frames, problem = asyncio.run(read_slowly())
+    engine.close()
+    assert 0 < len(frames) < 20
+    assert problem["type"] == "/docs#too-slow"
 
 
 # Cameras.
@@ -345,6 +373,12 @@ def test_frames_are_answered_in_turn_with_tracks(client: TestClient, portrait: b
             assert (record.pop("received"), record.pop("dropped")) == (number, 0)
             frame = schemas.Frame.model_validate(record)
             assert [face.track for face in frame.faces] == [1]
+
+
+def test_the_address_of_the_socket_says_what_it_wants(client: TestClient) -> None:
+    answer = client.get("/v1/live")
+    assert_problem(answer, "no-socket", "/docs#live")
+    assert answer.headers["upgrade"] == "websocket"
 
 
 def test_the_newest_frame_wins(client: TestClient, portrait: bytes) -> None:

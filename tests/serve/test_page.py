@@ -13,7 +13,7 @@ pytest.importorskip("playwright", reason="needs pip install playwright")
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from support import start_server
+from support import running_server
 
 WAIT = 30_000  # milliseconds that a busy machine may take
 HARMLESS = ("Failed to load resource", "WebSocket connection to")  # what Chromium itself says of a refusal
@@ -187,30 +187,28 @@ def test_a_camera_that_the_server_has_no_room_for(page: Page, context: BrowserCo
 
 
 def test_the_token(browser: Browser, tmp_path: Path) -> None:
-    process, address = start_server(folder=tmp_path, token="secret")
-    context = browser.new_context(reduced_motion="reduce")
-    context.set_default_timeout(WAIT)
-    context.grant_permissions(["camera"])
-    page = context.new_page()
-    page.goto(address)
-    page.click("#tab-camera")
-    page.click("[data-start-camera]")
-    dialog = page.locator("#token")
-    expect(dialog).to_be_visible()
-    check_accessible(page)
-    page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()
-    expect(page.locator("#camera [data-problem]")).to_contain_text("This service asks for a token")
-    page.click("[data-start-camera]")
-    page.fill("#token-field", "wrong")
-    page.keyboard.press("Enter")
-    expect(page.locator("#token-wrong")).to_be_visible()
-    page.fill("#token-field", "secret")
-    page.keyboard.press("Enter")
-    expect(page.locator("#camera .card .word")).to_contain_text("Happy")
-    context.close()
-    process.kill()
-    process.communicate()
+    with running_server(folder=tmp_path, token="secret") as (_, address):
+        context = browser.new_context(reduced_motion="reduce")
+        context.set_default_timeout(WAIT)
+        context.grant_permissions(["camera"])
+        page = context.new_page()
+        page.goto(address)
+        page.click("#tab-camera")
+        page.click("[data-start-camera]")
+        dialog = page.locator("#token")
+        expect(dialog).to_be_visible()
+        check_accessible(page)
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(page.locator("#camera [data-problem]")).to_contain_text("This service asks for a token")
+        page.click("[data-start-camera]")
+        page.fill("#token-field", "wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#token-wrong")).to_be_visible()
+        page.fill("#token-field", "secret")
+        page.keyboard.press("Enter")
+        expect(page.locator("#camera .card .word")).to_contain_text("Happy")
+        context.close()
 
 
 def test_an_address_in_the_docs_shows_its_place(page: Page, server: str) -> None:

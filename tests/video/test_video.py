@@ -165,6 +165,20 @@ def test_damage_inside_a_film_costs_only_what_is_damaged(tmp_path: Path):
     assert frames[-1][0] > 1.2
 
 
+def test_a_piece_that_the_file_marks_as_damaged_is_counted(tmp_path: Path):
+    path = tmp_path / "film.ts"
+    write_clip(path, patterns(40))
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 188 * 188
+    del content[middle : middle + 20 * 188]  # whole packets of MPEG-TS, which are numbered
+    with Clip(bytes(content)) as clip:
+        assert 20 <= len(list(clip)) < 40
+        assert clip.damaged >= 1
+    with Clip(path) as whole:
+        assert len(list(whole)) == 40
+        assert whole.damaged == 0
+
+
 def one_picture(kind: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(patterns(1)[0]).save(stream, kind)

@@ -77,7 +77,7 @@ def video(
         stack.enter_context(reader)
         sinks: list[Callable[[VideoFrame], None]] = [timeline.add]
         if summary is not None:
-            settings = f"{_constant(smoothing)} · whole frames searched every {search_every:g} s"
+            settings = _settings(smoothing, search_every)
             stack.enter_context(_page(summary, timeline, reader, recognizer, settings, lambda: trouble))
         if annotate is not None:
             sinks.append(stack.enter_context(_copy(annotate, reader.clip)))
@@ -105,8 +105,9 @@ def video(
     return 0 if trouble is None else 1
 
 
-def _constant(smoothing: float) -> str:
-    return f"smoothed, time constant {smoothing:g} s" if smoothing else "not smoothed"
+def _settings(smoothing: float, search_every: float) -> str:
+    calmed = f"smoothed, time constant {smoothing:g} s" if smoothing else "not smoothed"
+    return f"{calmed} · searched whole {f'every {search_every:g} s' if search_every else 'in each frame'}"
 
 
 def _check_outputs(clip: Path, *outputs: Path | None) -> None:

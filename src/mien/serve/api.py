@@ -15,7 +15,7 @@ from mien.errors import ImageError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, shipped_models
 from mien.serve import schemas
-from mien.serve.bodies import FORM, files_of, gone_away, media_type
+from mien.serve.bodies import FORM, described, files_of, gone_away, media_type
 from mien.serve.engine import Engine
 from mien.serve.explained import explained
 from mien.serve.limits import Limits
@@ -27,28 +27,17 @@ router = APIRouter(prefix="/v1")
 
 # An explanation takes about as long as so many pictures.
 _EXPLANATION = 4
-_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_FORM: dict[str, Any] = {
-    "schema": {
-        "type": "object",
-        "required": ["files"],
-        "properties": {
-            "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
-        },
-    }
-}
 
 
 @router.post(
     "/predict",
     tags=["pictures"],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "description": "One picture as it is (JPEG, PNG, WebP, BMP, TIFF or GIF), or a form with one or more",
-            "content": {"image/*": _BYTES, "application/octet-stream": _BYTES, "multipart/form-data": _FORM},
-        }
-    },
+    openapi_extra=described(
+        "One picture as it is (JPEG, PNG, WebP, BMP, TIFF or GIF), or a form with one or more",
+        "image/*",
+        "files",
+        many=True,
+    ),
     responses={
         200: {
             "description": (
@@ -96,13 +85,7 @@ async def predict(request: Request) -> Response:
     "/explain",
     tags=["pictures"],
     response_model=schemas.Explanation,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "description": "One picture as it is",
-            "content": {"image/*": _BYTES, "application/octet-stream": _BYTES},
-        }
-    },
+    openapi_extra=described("One picture as it is", "image/*"),
     responses=documented(*UPLOAD, "invalid"),
 )
 async def explain(

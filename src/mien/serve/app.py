@@ -18,7 +18,7 @@ from mien.serve.bodies import Bodies
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import CONTENT_TYPE, Metrics
-from mien.serve.problems import ProblemError
+from mien.serve.places import Places
 from mien.serve.shield import Rules, Shield
 
 STATIC = files("mien") / "serve" / "static"
@@ -66,8 +66,20 @@ class Service:
         app.state.limits = self.limits
         app.state.metrics = metrics
         app.state.bodies = Bodies(self.limits, metrics)
-        app.state.videos = 0
-        app.state.sockets = 0
+        app.state.videos = Places(
+            self.engine,
+            metrics,
+            self.limits.max_videos,
+            "videos",
+            "as many videos are being read as may be at once",
+        )
+        app.state.cameras = Places(
+            self.engine,
+            metrics,
+            self.limits.max_sockets,
+            "sockets",
+            "as many cameras are connected as may be at once",
+        )
         problems.install(app)
         for router in (api.router, videos.router, live.router, _operators, _page):
             app.include_router(router)
@@ -97,9 +109,7 @@ async def healthz() -> dict[str, str]:
 @_operators.get("/readyz", response_model=schemas.State, responses=problems.documented("stopping"))
 async def readyz(request: Request) -> dict[str, str]:
     """Whether pictures are taken: the models are loaded, and the service is not being stopped."""
-    if not request.app.state.engine.ready:
-        detail = "no pictures are taken: the service is being stopped"
-        raise ProblemError("stopping", detail, headers={"Retry-After": "5"})
+    request.app.state.engine.check_ready()
     return {"status": "ready"}
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import Message
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -24,6 +24,23 @@ FORM = "multipart/form-data"
 # The last is what curl --data-binary says when it is not told.
 _RAW = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 _LONGEST_NAME = 255
+
+
+def described(what: str, kind: str, field: str | None = None, *, many: bool = False) -> dict[str, Any]:
+    """A body for the description of the API.
+
+    Args:
+        what: what it is, for people.
+        kind: the content type of what is sent as it is, such as "image/*".
+        field: the field of a form that may be sent instead; None: no form is taken.
+        many: whether the form may hold several.
+    """
+    file = {"type": "string", "format": "binary"}
+    content: dict[str, Any] = {name: {"schema": file} for name in (kind, "application/octet-stream")}
+    if field is not None:
+        held = {"type": "array", "minItems": 1, "items": file} if many else file
+        content[FORM] = {"schema": {"type": "object", "required": [field], "properties": {field: held}}}
+    return {"requestBody": {"required": True, "description": what, "content": content}}
 
 
 class Bodies:

@@ -105,14 +105,22 @@ class Engine:
         self._thread.join(timeout=30)
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
+    def check_ready(self) -> None:
+        """Refuses what cannot be done any more.
+
+        Raises:
+            ProblemError: the service is being stopped.
+        """
+        if not self.ready:
+            raise ProblemError("stopping", _STOPPING, headers={"Retry-After": "5"})
+
     def check_room(self, count: int = 1) -> None:
         """Refuses early what `read` would refuse, before a body is read.
 
         Raises:
             ProblemError: the queue is full, or the service is being stopped.
         """
-        if self._stopping:
-            raise ProblemError("stopping", _STOPPING, headers={"Retry-After": "5"})
+        self.check_ready()
         if self._admitted + count > self._limits.max_queue:
             self._metrics.refused.labels("queue").inc()
             wait = self._admitted * self._seconds
@@ -150,8 +158,7 @@ class Engine:
 
     async def call(self, work: Callable[[], _T]) -> _T:
         """Runs work that uses the recogniser, between two batches of pictures."""
-        if not self.ready:
-            raise ProblemError("stopping", _STOPPING, headers={"Retry-After": "5"})
+        self.check_ready()
         future: Future[_T] = Future()
         with self._wake:
             self._calls.append((work, future))

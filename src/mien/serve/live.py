@@ -20,7 +20,7 @@ from mien.errors import ImageError
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
-from mien.serve.problems import ProblemError, busy
+from mien.serve.problems import ProblemError
 from mien.serve.shield import deny
 from mien.video.follow import SMOOTHING, FaceTracker
 
@@ -38,35 +38,22 @@ async def live(socket: WebSocket) -> None:
     metrics: Metrics = state.metrics
     try:
         smoothing = _smoothing(socket.query_params.get("smoothing"))
-        _check_room(state)
+        state.cameras.check()
     except ProblemError as problem:
         await deny(problem, socket.scope, socket.receive, socket.send)
         return
-    state.sockets += 1
-    metrics.sockets.inc()
-    try:
+    with state.cameras.take(), metrics.sockets.track_inprogress():
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
         camera = _Camera(socket, state.engine, limits, metrics, smoothing)
         await camera.run()
-    finally:
-        state.sockets -= 1
-        metrics.sockets.dec()
 
 
 @router.get("/live", include_in_schema=False)
 async def explain_refusal(request: Request) -> Response:
     """Says why a socket would be refused now, which browsers do not tell a page."""
-    _check_room(request.app.state)
+    request.app.state.cameras.check()
     raise ProblemError("no-socket", "open a WebSocket here, see /docs#live", headers={"Upgrade": "websocket"})
-
-
-def _check_room(state: Any) -> None:
-    if not state.engine.ready:
-        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
-    if state.sockets >= state.limits.max_sockets:
-        state.metrics.refused.labels("sockets").inc()
-        raise busy("as many cameras are connected as may be at once: try again in 10 s", 10)
 
 
 def _smoothing(text: str | None) -> float:

@@ -16,7 +16,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "foreign-origin": (403, "Another web site may not use this service"),
     "not-found": (404, "There is nothing at this address"),
     "wrong-method": (405, "This address does not know this method"),
-    "too-slow": (408, "The upload was too slow"),
+    "too-slow": (408, "The client was too slow"),
     "too-large": (413, "The upload is too large"),
     "wrong-type": (415, "This kind of content is not read here"),
     "foreign-host": (421, "The address in the request is not this service's"),

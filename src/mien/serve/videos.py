@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -13,11 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from mien.errors import ConfigError, ImageError, VideoError
-from mien.serve.bodies import files_of
+from mien.serve.bodies import described, files_of
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
-from mien.serve.problems import UPLOAD, ProblemError, busy, documented
+from mien.serve.problems import UPLOAD, ProblemError, documented
 from mien.video.follow import SEARCH_EVERY, SMOOTHING
 
 if TYPE_CHECKING:
@@ -28,28 +28,13 @@ _T = TypeVar("_T")
 LINES = "application/x-ndjson"
 _CHUNK_SECONDS = 0.1  # lines are sent together that came within so long
 
-_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_FORM: dict[str, Any] = {
-    "schema": {
-        "type": "object",
-        "required": ["file"],
-        "properties": {"file": {"type": "string", "format": "binary"}},
-    }
-}
-
 router = APIRouter(prefix="/v1")
 
 
 @router.post(
     "/video",
     tags=["videos"],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "description": "A video as it is, or a form with one",
-            "content": {"video/*": _BYTES, "application/octet-stream": _BYTES, "multipart/form-data": _FORM},
-        }
-    },
+    openapi_extra=described("A video as it is, or a form with one", "video/*", "file"),
     responses={
         200: {
             "description": (
@@ -75,36 +60,16 @@ async def video(
     state = request.app.state
     limits: Limits = state.limits
     engine: Engine = state.engine
-    _check_room(state)
+    state.videos.check()
     async with AsyncExitStack() as stack:
         body = await stack.enter_async_context(state.bodies.hold(request, limits.max_video_bytes, "a video"))
         (upload,) = await files_of(request, body, 1, ("video/", "image/"))
-        stack.enter_context(_place(state))  # not before: the body may be slow to come
+        stack.enter_context(state.videos.take())  # not before: the body may be slow to come
         reading = _Video(engine, limits, state.metrics, upload.source)
         stack.push_async_callback(reading.close)
         first = await reading.open(upload.content, smoothing, search_every)
         return _Answer(reading.lines(first), stack.pop_all())
     raise AssertionError  # an ExitStack may swallow errors, and this one does not
-
-
-def _check_room(state: Any) -> None:
-    """Refuses early what `_place` would refuse, before a body is read."""
-    if not state.engine.ready:
-        raise ProblemError("stopping", "the service is being stopped", headers={"Retry-After": "5"})
-    if state.videos >= state.limits.max_videos:
-        state.metrics.refused.labels("videos").inc()
-        raise busy("as many videos are being read as may be at once: try again in 10 s", 10)
-
-
-@contextmanager
-def _place(state: Any) -> Iterator[None]:
-    """A place among the videos that are read at once, until the block ends."""
-    _check_room(state)
-    state.videos += 1
-    try:
-        yield
-    finally:
-        state.videos -= 1
 
 
 class _Answer(StreamingResponse):
@@ -171,14 +136,14 @@ class _Video:
                 return
             waited += time.monotonic() - sent
             try:
-                if waited > self._limits.transfer_seconds:
-                    raise ProblemError(
-                        "too-slow",
-                        f"the answer was not read for {waited:.0f} s in all: the rest of the video was not read",
-                    )
                 if not self._engine.ready:
                     raise ProblemError("stopping", "the service is being stopped: the rest was not read")
                 piece = await self._run(self._some)
+                if piece and waited > self._limits.transfer_seconds:
+                    raise ProblemError(
+                        "too-slow",
+                        f"the answer was not read for {waited:.0f} s in all: the rest of the video was left",
+                    )
             except (VideoError, ImageError) as error:
                 piece, over = _line(ProblemError("cut-short", self._told(error)).to_dict()), True
             except ProblemError as problem:

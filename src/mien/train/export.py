@@ -245,7 +245,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _shorten(graph: onnx.GraphProto) -> None:
-    """Drops the first words that the names of tensors share: a twentieth of the smallest network's file."""
+    """Drops the first words that the names of tensors share: a thirtieth of the smallest network's file."""
 
     def short(name: str) -> str:
         return name.removeprefix("network.").removeprefix("trunk.")

@@ -227,15 +227,16 @@ class Clip:
         yield from self._decode_packet(None)
 
     def _decode_packet(self, packet: "av.Packet[Any] | None") -> "list[av.VideoFrame]":
-        frames, failed = [], False
+        damaged = packet is not None and packet.is_corrupt
+        frames = []
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.EOFError:  # wound up already
             pass
         except av.FFmpegError:
-            failed = True
-        marked = packet is not None and packet.is_corrupt
-        self.damaged += failed or marked or any(frame.is_corrupt for frame in frames)
+            damaged = True
+        if damaged or any(frame.is_corrupt for frame in frames):
+            self.damaged += 1
         return frames
 
 

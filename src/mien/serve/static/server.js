@@ -30,13 +30,13 @@ export function askForToken() {
   dialog.returnValue = "";
   return new Promise((resolve, reject) => {
     dialog.addEventListener("close", () => {
-      const given = $("#token-field").value.trim();
+      const entered = $("#token-field").value.trim();
       $("#token-field").value = "";
-      if (dialog.returnValue !== "ok" || !given) {
+      if (dialog.returnValue !== "ok" || !entered) {
         reject(new Problem({ title: "This service asks for a token", detail: "who started it knows it", status: 401 }));
         return;
       }
-      sessionStorage.setItem("token", (token = given));
+      sessionStorage.setItem("token", (token = entered));
       resolve();
     }, { once: true });
     if (!dialog.open) dialog.showModal();

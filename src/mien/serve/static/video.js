@@ -254,6 +254,7 @@ function draw() {
   const lanes = longest(LANES).map(([id, { samples }]) => ({ name: `Face ${id}`, samples }));
   if (!lanes.length) lanes.push({ samples: [] });
   slider.style.height = `${heightOf(lanes.length)}px`;
+  $("#timeline-title").textContent = tracks.size > LANES ? `Timeline: ${LANES} of ${tracks.size} faces` : "Timeline";
   const now = player.currentTime;
   drawTimeline(slider, lanes, { from: 0, to: Math.max(length(), 0.1), cursor: now, gap: 0.6 });
   slider.setAttribute("aria-valuemax", length().toFixed(1));
