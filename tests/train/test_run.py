@@ -113,6 +113,8 @@ def test_weights_of_8_bits_make_a_smaller_file_that_says_nearly_the_same(tiny_mo
     network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
     export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
     assert (tmp_path / "model.onnx").stat().st_size < (tiny_model / "model.onnx").stat().st_size
+    names = [tensor.name for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer]
+    assert not [name for name in names if name.startswith(("network", "trunk"))]
     images = read_dataset(made_folders, "test").images
     small, large = (Classifier(folder).classify(images).probabilities for folder in (tmp_path, tiny_model))
     assert np.abs(small - large).max() < 0.1
