@@ -58,8 +58,8 @@ def write_summary(
     if hidden := tracks - len(lines):
         notes.append(f"Not drawn: {_count(hidden, 'track')}, shorter than the others or than half a second.")
     notes.append(
-        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %, with a line at 50 %; "
-        "the darker band is the raw readings, from the lowest to the highest of a step. Long tracks are drawn in "
+        f"A curve has {len(EXPRESSIONS)} lanes, one an expression, each from 0 to 100 %, with a line at 50 %. "
+        "Long tracks are drawn in "
         "steps of several frames; the exact numbers of every frame are in the table that --out writes."
     )
     values = {
