@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import gc
 import io
 import json
 import os
@@ -373,6 +374,19 @@ def test_frames_are_answered_in_turn_with_tracks(client: TestClient, portrait: b
             assert (record.pop("received"), record.pop("dropped")) == (number, 0)
             frame = schemas.Frame.model_validate(record)
             assert [face.track for face in frame.faces] == [1]
+
+
+def test_a_camera_may_go_at_any_moment(
+    client: TestClient, portrait: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(300):
+        with client.websocket_connect("/v1/live") as socket:
+            if number % 3:
+                socket.send_bytes(portrait)
+            if number % 3 == 2:
+                socket.receive_json()
+    gc.collect()
+    assert not caplog.records
 
 
 def test_the_address_of_the_socket_says_what_it_wants(client: TestClient) -> None:

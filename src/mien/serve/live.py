@@ -86,6 +86,8 @@ class _Camera:
         """Until the client goes away, sends nothing for too long, or breaks the rules."""
         reader = asyncio.ensure_future(self._receive())
         answers = asyncio.ensure_future(self._answer())
+        for task in (reader, answers):  # whichever error comes second is not worth a line in the log
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             await asyncio.wait({reader, answers}, return_when=asyncio.FIRST_COMPLETED)
             for task in (reader, answers):
@@ -98,7 +100,8 @@ class _Camera:
         finally:
             for task in (reader, answers):
                 task.cancel()
-            await asyncio.gather(reader, answers, return_exceptions=True)
+            # Not gather(): cancelled meanwhile, it would pass on the tasks' cancellation in place of our own.
+            await asyncio.wait({reader, answers})
         await self._close(1000, "")
 
     async def _receive(self) -> None:
