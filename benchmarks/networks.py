@@ -2,9 +2,9 @@
 
     python benchmarks/networks.py fer2013-dev.parquet FOLDER...
 
-Each FOLDER is one that `mien train` made. Its ONNX file is read on PublicTest, one view a face; parameters,
-operations, file size and minutes are those that the run wrote into its metrics.json. A folder's row replaces the
-one of the same name in ``results/networks.json``; the other rows stay.
+Each FOLDER is one that `mien train` made. Its ONNX file is read on PublicTest, each face once; parameters,
+operations, file size and minutes are those that the run wrote into its metrics.json. A folder's row replaces the one
+of the same name in ``results/networks.json``; the other rows stay.
 """
 
 import json
@@ -38,6 +38,7 @@ def main() -> None:
             "parameters": run["parameters"],
             "macs": run["macs"],
             "onnx_bytes": run["onnx_bytes"],
+            "mirror": recipe.get("mirror", False),
             "epochs": recipe["epochs"],
             "sizes": recipe["sizes"],
             "minutes": run["minutes"],

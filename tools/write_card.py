@@ -55,7 +55,7 @@ def card(name: str, folder: Path) -> str:
         head(name, folder, trained),
         uses(),
         data(trained),
-        numbers(name, measured),
+        numbers(name, measured, trained),
         classes(measured),
         calibration(measured),
         robustness(measured),
@@ -116,12 +116,14 @@ Nothing was learnt from or chosen on PublicTest or PrivateTest. FER-2013 is an i
 Whom it shows was not measured here: no number below says how the model does by age, sex or skin colour."""
 
 
-def numbers(name: str, measured: dict[str, Any]) -> str:
+def numbers(name: str, measured: dict[str, Any], trained: dict[str, Any]) -> str:
     """Accuracies with their protocols."""
+    mirrored = trained["recipe"].get("mirror")  # not in recipes that are older than this field
+    views = "it reads each face and its mirror image by itself" if mirrored else "one view of each face"
     lines = [
         "## Numbers",
         "",
-        f"`mien evaluate DATA --model {name} --split PublicTest`; one network, one view of each face; "
+        f"`mien evaluate DATA --model {name} --split PublicTest`; one network, {views}; "
         f"{measured['protocol']['intervals']}.",
         "",
         "| reading | held against | n | accuracy | mean recall | macro F1 | right in the first two |",

@@ -52,7 +52,7 @@ def readme() -> str:
     road, speed, memory = (result(name) for name in ("road", "speed", "memory"))
     accuracy, agreement = base["accuracy"], base["votes"]["agreement"]
     lines = [
-        "On FER-2013's PublicTest, which nothing was trained or chosen on; one network, one view of each face "
+        f"On FER-2013's PublicTest, which nothing was trained or chosen on; one network, {views('base')} "
         "(`mien evaluate fer2013-dev.parquet --split PublicTest`):",
         "",
         "| reading | held against | n | accuracy (95 % interval) | mean recall of the classes |",
@@ -275,7 +275,12 @@ def networks() -> str:
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     machines = sorted({row["machine"] for row in rows.values()})
-    lines += ["", f"PublicTest, one view a face (`{found['command']}`). Minutes: on {'; '.join(machines)}."]
+    twice = " and ".join(f"`{name}`" for name, row in rows.items() if row.get("mirror"))
+    lines += [
+        "",
+        f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} (`{found['command']}`). "
+        f"Minutes: on {'; '.join(machines)}.",
+    ]
     return "\n".join(lines)
 
 
@@ -384,6 +389,13 @@ def evaluation(model: str) -> dict[str, Any]:
     path = find_model(model).with_name("evaluation.json")
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
+
+
+def views(model: str) -> str:
+    """What a model looks at, by the recipe that it was made with."""
+    path = find_model(model).with_name("metrics.json")
+    mirrored = json.loads(path.read_text(encoding="utf-8"))["recipe"].get("mirror")
+    return "each face and its mirror image" if mirrored else "one view of each face"
 
 
 def result(name: str) -> dict[str, Any]:

@@ -50,5 +50,5 @@ def test_a_network_that_a_first_recipe_would_not_know_is_refused(here, made_fold
     )
     assert code == 2
     assert errors == [
-        "mien: --blocks: base goes on with the network of its first recipe, base-first; choose another --recipe"
+        "mien: --blocks: base goes on with the network of its first recipe, base-second; choose another --recipe"
     ]

@@ -135,6 +135,30 @@ def test_integers_say_nearly_the_same(tiny_model: Path, made_folders: Path, tmp_
         assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("integers", [False, True])
+def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
+    integers: bool, tiny_model: Path, made_folders: Path, tmp_path: Path
+):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(mirror=True, integers=integers)
+    network = FaceNet(recipe)
+    network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
+    export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
+    images = read_dataset(made_folders, "test").images
+    mirrors = np.ascontiguousarray(images[:, :, ::-1])
+    once, twice = Classifier(tiny_model), Classifier(tmp_path)
+    assert np.abs(once.classify(images).crowd - once.classify(mirrors).crowd).max() > 0.01
+    assert np.abs(twice.classify(images).crowd - twice.classify(mirrors).crowd).max() < 1e-5
+    # The heads' mean is that of the logits: of the odds of two answers, the geometric mean. Temperatures, fitted
+    # anew, stretch it.
+    odds = [
+        np.log(model.classify(faces).crowd[:, :2]) @ [1, -1]
+        for model, faces in ((once, images), (once, mirrors), (twice, images))
+    ]
+    assert np.corrcoef(odds[0] + odds[1], odds[2])[0, 1] > 0.999
+    weights = [load_file(folder / "model.safetensors").keys() for folder in (tiny_model, tmp_path)]
+    assert weights[0] == weights[1]
+
+
 def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recipe: Path, tmp_path: Path):
     recipe = load_recipe(str(tiny_recipe)).changed(epochs=30, flip=False, rotate=5.0, erase=0.0, scale=1.05)
     folder = train(read_dataset(made_own_folders), recipe, tmp_path)

@@ -63,6 +63,8 @@ class Recipe:
         weight_bits: bits of a weight in the ONNX file: 16 (float) or 8 (integers with a scale a channel).
         integers: the ONNX file computes in 8-bit integers, with ranges measured on faces of the training part: a
             third of the time, half of the file; `weight_bits` is for what stays in floats.
+        mirror: the ONNX file reads each face and its mirror image, and means what the network says of both: twice
+            the time. What `history.csv` has is of one view.
         seed: of every random number.
     """
 
@@ -103,6 +105,7 @@ class Recipe:
     refine_epochs: int = 0
     weight_bits: int = 16
     integers: bool = False
+    mirror: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

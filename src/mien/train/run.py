@@ -26,7 +26,7 @@ from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
 from mien.train.export import Readings, Temperatures, export_onnx
 from mien.train.fit import Options, fit, predict_logits
 from mien.train.journal import draw_curves, read_history
-from mien.train.networks import FaceNet
+from mien.train.networks import FaceNet, mirrored
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.start import with_network
@@ -113,7 +113,7 @@ def finish(
         "commit": _commit(),
         "recipe": asdict(recipe),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "macs": count_macs(network),
+        "macs": count_macs(network) * (2 if recipe.mirror else 1),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
         "machine": _machine(fabric),
@@ -128,7 +128,7 @@ def finish(
 def export(network: FaceNet, training: Dataset, validation: Dataset, folder: Path, recipe: Recipe) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(network, validation)
+    readings = calibrated(mirrored(network) if recipe.mirror else network, validation)
     export_onnx(
         readings,
         folder / "model.onnx",
@@ -215,7 +215,7 @@ def answer_truth(data: Dataset) -> NDArray[np.int64]:
 
 
 def measure(folder: Path, data: Dataset) -> dict[str, Any]:
-    """Accuracies of the ONNX file in a folder, one view a face, with the number of faces behind each."""
+    """Accuracies of the ONNX file in a folder, with the number of faces behind each."""
     readings = Classifier(folder).classify(data.images)
     result: dict[str, Any] = {"probabilities": _accuracy(readings.probabilities, answer_truth(data))}
     if data.classes == EXPRESSIONS:
@@ -227,7 +227,7 @@ def measure(folder: Path, data: Dataset) -> dict[str, Any]:
 
 
 def count_macs(network: FaceNet) -> int:
-    """Multiply-accumulate operations for one face of 48×48."""
+    """Multiply-accumulate operations for one view of a face of 48×48."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 1, SIDE, SIDE))
     return int(counter.get_total_flops()) // 2

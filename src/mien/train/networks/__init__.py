@@ -1,5 +1,6 @@
 """The networks: one trunk of several kinds, and linear heads on it."""
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -9,13 +10,13 @@ from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.train.networks.densenet import DenseNet
 from mien.train.networks.mobile import Mobile
-from mien.train.networks.parts import Trunk
+from mien.train.networks.parts import Mirrored, Trunk
 from mien.train.networks.plain import Plain
 from mien.train.networks.residual import ResNet
 from mien.train.networks.vgg import VGG
 from mien.train.recipe import NETWORKS, Recipe
 
-__all__ = ["FaceNet", "Logits", "create_trunk", "normalise"]
+__all__ = ["FaceNet", "Logits", "create_trunk", "mirrored", "normalise"]
 
 
 class Logits(NamedTuple):
@@ -56,6 +57,13 @@ class FaceNet(nn.Module):
         labels = self.labels(features)
         crowd = labels.new_empty(len(labels), 0) if self.crowd is None else self.crowd(features)
         return Logits(crowd, labels)
+
+
+def mirrored(network: FaceNet) -> FaceNet:
+    """A copy of the network that reads each face and its mirror image, and says the mean of both."""
+    twice = copy.deepcopy(network)
+    twice.trunk = Mirrored(twice.trunk)
+    return twice
 
 
 def create_trunk(recipe: Recipe) -> Trunk:

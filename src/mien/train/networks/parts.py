@@ -1,5 +1,6 @@
 """What the trunks have in common."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,6 +25,22 @@ class Trunk(nn.Module):
             float (N, features).
         """
         raise NotImplementedError
+
+
+class Mirrored(Trunk):
+    """Another trunk that looks twice: the mean of its features of a face and of the face's mirror image.
+
+    The heads are linear, so they say the mean of what they would say of both.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.features, self.side = trunk.features, trunk.side
+
+    def forward(self, faces: Tensor) -> Tensor:
+        both = self.trunk(torch.cat([faces, faces.flip(3)]))  # (2 N, features)
+        return both.reshape(2, -1, self.features).mean(dim=0)
 
 
 def conv_norm(
