@@ -19,6 +19,7 @@ from common import RESULTS, model_sha256, share, write_result
 from mien.classify import Classifier
 from mien.datasets import Dataset, crowd_majority, read_dataset
 from mien.labels import EXPRESSIONS
+from mien.train.recipe import Recipe
 
 
 def main() -> None:
@@ -31,16 +32,16 @@ def main() -> None:
     table = json.loads(before.read_text(encoding="utf-8"))["networks"] if before.is_file() else {}
     for folder in map(Path, sys.argv[2:]):
         run = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        recipe = run["recipe"]
-        table[recipe["name"]] = {
+        recipe = Recipe(**run["recipe"])
+        table[recipe.name] = {
             "model_sha256": model_sha256(str(folder)),
-            "network": recipe["model"],
+            "network": recipe.model,
             "parameters": run["parameters"],
             "macs": run["macs"],
             "onnx_bytes": run["onnx_bytes"],
-            "mirror": recipe.get("mirror", False),
-            "epochs": recipe["epochs"],
-            "sizes": recipe["sizes"],
+            "mirror": recipe.mirror,
+            "epochs": recipe.epochs,
+            "sizes": recipe.sizes,
             "minutes": run["minutes"],
             "machine": run["machine"],
         } | measure(Classifier(folder), data, majority)

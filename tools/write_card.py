@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.model_file import find_model, shipped_models
+from mien.train.recipe import Recipe
 
 PROBES = {
     "tighter_15": "framed 15 % tighter",
@@ -51,11 +52,12 @@ def card(name: str, folder: Path) -> str:
     """The card of a model, in Markdown."""
     trained = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     measured = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    recipe = Recipe(**trained["recipe"])
     sections = [
-        head(name, folder, trained),
+        head(name, folder, trained, recipe),
         uses(),
         data(trained),
-        numbers(name, measured, trained),
+        numbers(name, measured, recipe),
         classes(measured),
         calibration(measured),
         robustness(measured),
@@ -64,12 +66,12 @@ def card(name: str, folder: Path) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def head(name: str, folder: Path, trained: dict[str, Any]) -> str:
+def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> str:
     """What it is."""
     size = (folder / "model.onnx").stat().st_size
     told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    recipe = trained["recipe"]
+    before = f", after those of `{recipe.first}`" if recipe.first else ""
     operations = (
         f" and {trained['macs'] / 1e6:,.0f} million multiplications a face" if "macs" in trained else ""
     )
@@ -78,7 +80,7 @@ def head(name: str, folder: Path, trained: dict[str, Any]) -> str:
 
 {USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
 {trained["parameters"]:,} parameters{operations}, one trunk with two heads, trained by `mien train` with the recipe in \
-`recipe.toml` ({recipe["epochs"]} epochs). `model.onnx` is {told}; SHA-256 `{digest}`.
+`recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {told}; SHA-256 `{digest}`.
 
 | file | what |
 |---|---|
@@ -116,10 +118,9 @@ Nothing was learnt from or chosen on PublicTest or PrivateTest. FER-2013 is an i
 Whom it shows was not measured here: no number below says how the model does by age, sex or skin colour."""
 
 
-def numbers(name: str, measured: dict[str, Any], trained: dict[str, Any]) -> str:
+def numbers(name: str, measured: dict[str, Any], recipe: Recipe) -> str:
     """Accuracies with their protocols."""
-    mirrored = trained["recipe"].get("mirror")  # not in recipes that are older than this field
-    views = "it reads each face and its mirror image by itself" if mirrored else "one view of each face"
+    views = "each face and its mirror image" if recipe.mirror else "one view of each face"
     lines = [
         "## Numbers",
         "",
@@ -263,7 +264,12 @@ def reproduce(name: str, folder: Path, trained: dict[str, Any]) -> str:
     """How to get all this again."""
     where = f"src/mien/model/{folder.name}"
     versions = trained.get("versions", trained)
-    took = f" in {trained['minutes']:.0f} minutes on {trained['machine']}" if "minutes" in trained else ""
+    epochs = trained["recipe"]["epochs"]
+    took = (
+        f", these {epochs} epochs in {trained['minutes']:.0f} minutes on {trained['machine']}"
+        if "minutes" in trained
+        else ""
+    )
     return f"""## How to get the same
 
 ```

@@ -17,6 +17,7 @@ from typing import Any
 from mien.commands.compare import points, probability
 from mien.commands.evaluate import share
 from mien.model_file import find_model, shipped_models
+from mien.train.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -393,9 +394,8 @@ def evaluation(model: str) -> dict[str, Any]:
 
 def views(model: str) -> str:
     """What a model looks at, by the recipe that it was made with."""
-    path = find_model(model).with_name("metrics.json")
-    mirrored = json.loads(path.read_text(encoding="utf-8"))["recipe"].get("mirror")
-    return "each face and its mirror image" if mirrored else "one view of each face"
+    recipe = load_recipe(str(find_model(model).with_name("recipe.toml")))
+    return "each face and its mirror image" if recipe.mirror else "one view of each face"
 
 
 def result(name: str) -> dict[str, Any]:

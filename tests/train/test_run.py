@@ -18,9 +18,9 @@ from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
 from mien.train.fit import create_optimizer, fit
 from mien.train.journal import Journal, read_history
-from mien.train.networks import FaceNet
+from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
-from mien.train.run import export, train
+from mien.train.run import count_macs, export, train
 from mien.train.start import load_weights
 
 
@@ -155,6 +155,7 @@ def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
         for model, faces in ((once, images), (once, mirrors), (twice, images))
     ]
     assert np.corrcoef(odds[0] + odds[1], odds[2])[0, 1] > 0.999
+    assert count_macs(as_exported(network, recipe)) == 2 * count_macs(network)
     weights = [load_file(folder / "model.safetensors").keys() for folder in (tiny_model, tmp_path)]
     assert weights[0] == weights[1]
 

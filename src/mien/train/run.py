@@ -26,7 +26,7 @@ from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
 from mien.train.export import Readings, Temperatures, export_onnx
 from mien.train.fit import Options, fit, predict_logits
 from mien.train.journal import draw_curves, read_history
-from mien.train.networks import FaceNet, mirrored
+from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.start import with_network
@@ -113,7 +113,7 @@ def finish(
         "commit": _commit(),
         "recipe": asdict(recipe),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "macs": count_macs(network) * (2 if recipe.mirror else 1),
+        "macs": count_macs(as_exported(network, recipe)),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
         "machine": _machine(fabric),
@@ -128,7 +128,7 @@ def finish(
 def export(network: FaceNet, training: Dataset, validation: Dataset, folder: Path, recipe: Recipe) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(mirrored(network) if recipe.mirror else network, validation)
+    readings = calibrated(as_exported(network, recipe), validation)
     export_onnx(
         readings,
         folder / "model.onnx",
@@ -227,7 +227,7 @@ def measure(folder: Path, data: Dataset) -> dict[str, Any]:
 
 
 def count_macs(network: FaceNet) -> int:
-    """Multiply-accumulate operations for one view of a face of 48×48."""
+    """Multiply-accumulate operations for one face of 48×48."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 1, SIDE, SIDE))
     return int(counter.get_total_flops()) // 2

@@ -16,7 +16,7 @@ from mien.train.networks.residual import ResNet
 from mien.train.networks.vgg import VGG
 from mien.train.recipe import NETWORKS, Recipe
 
-__all__ = ["FaceNet", "Logits", "create_trunk", "mirrored", "normalise"]
+__all__ = ["FaceNet", "Logits", "as_exported", "create_trunk", "normalise"]
 
 
 class Logits(NamedTuple):
@@ -59,8 +59,10 @@ class FaceNet(nn.Module):
         return Logits(crowd, labels)
 
 
-def mirrored(network: FaceNet) -> FaceNet:
-    """A copy of the network that reads each face and its mirror image, and says the mean of both."""
+def as_exported(network: FaceNet, recipe: Recipe) -> FaceNet:
+    """The network as the ONNX file has it: where the recipe says so, it looks at each face's mirror image too."""
+    if not recipe.mirror:
+        return network
     twice = copy.deepcopy(network)
     twice.trunk = Mirrored(twice.trunk)
     return twice
