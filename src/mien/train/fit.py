@@ -21,6 +21,7 @@ from mien.train.journal import Epoch, Journal
 from mien.train.networks import FaceNet, Logits, normalise
 from mien.train.processes import launch, share_norms
 from mien.train.recipe import Recipe
+from mien.train.sharpness import uphill
 from mien.train.start import load_start
 from mien.train.targets import make_targets, vote_shares
 
@@ -109,7 +110,8 @@ def fit(
             random = torch.Generator(fabric.device).manual_seed(seed)
             torch.manual_seed(seed + fabric.global_rank * 1_000_003)  # dropout
             size = side_at(epoch, recipe, network.trunk.side)
-            strength = recipe.refined() if epoch >= recipe.epochs - recipe.refine_epochs else recipe
+            refining = epoch >= recipe.epochs - recipe.refine_epochs
+            strength = recipe.refined() if refining else recipe
             order = torch.randperm(len(training), generator=random, device=fabric.device)
             total = torch.zeros(2, device=fabric.device)  # of the losses, and of the faces read right
             network.train()
@@ -125,10 +127,15 @@ def fit(
                 said, called = crowd[rows], labels[rows]
                 if strength.mixup:
                     faces, said, called = (mix(values, views) for values in (faces, said, called))
-                logits = model(faces.contiguous(memory_format=torch.channels_last))
+                faces = faces.contiguous(memory_format=torch.channels_last)
+                logits = model(faces)
                 loss = loss_of(logits, said, called, recipe.votes)
                 optimizer.zero_grad()
                 fabric.backward(loss)
+                if refining and recipe.sharpness:
+                    with uphill(network, recipe.sharpness):
+                        optimizer.zero_grad()
+                        fabric.backward(loss_of(model(faces), said, called, recipe.votes))
                 optimizer.step()
                 average.update_parameters(network)
                 right = (logits.labels.argmax(dim=1) == called.argmax(dim=1)).float().mean()

@@ -33,6 +33,9 @@ def make_targets(data: Dataset, recipe: Recipe) -> Targets:
     """
     classes = len(data.classes)
     crowd, labels = vote_shares(data), np.eye(classes, dtype=np.float32)[data.labels]
+    if recipe.vote_smoothing and crowd.shape[1]:
+        expected = crowd @ labels_by_answer(crowd, labels)
+        labels = (1 - recipe.vote_smoothing) * labels + recipe.vote_smoothing * expected
     labels = (1 - recipe.label_smoothing) * labels + recipe.label_smoothing / classes
     if recipe.teachers:
         weight = np.float32(recipe.teacher_weight)
@@ -54,6 +57,15 @@ def vote_shares(data: Dataset) -> NDArray[np.float32]:
         total = data.votes.sum(axis=1, keepdims=True, dtype=np.float32)
         np.divide(data.votes, total, out=shares, where=total > 0)
     return shares
+
+
+def labels_by_answer(crowd: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What share of the faces that a person calls so has each label: from (N, 10) and (N, K), float32 (10, K).
+
+    Each row sums to one; that of an answer nobody gave is zero, and no face's votes reach it.
+    """
+    counts = crowd.T @ labels
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _read(teacher: str, data: Dataset) -> Targets:
