@@ -75,6 +75,17 @@ def test_refined_epochs_learn_from_other_views(tmp_path):
     assert not torch.equal(*weights)
 
 
+@pytest.mark.parametrize(("refine_epochs", "same"), [(0, True), (1, False)])
+def test_only_refined_epochs_look_for_flat_ground(refine_epochs: int, same: bool, tmp_path):
+    weights = []
+    for sharpness in (0.0, 0.1):
+        folder = tmp_path / str(sharpness)
+        folder.mkdir()
+        recipe = replace(SMALL, sharpness=sharpness, refine_epochs=refine_epochs)
+        weights.append(fit(noise(64), noise(8), recipe, folder).labels.weight)
+    assert torch.equal(*weights) == same
+
+
 def test_the_rate_rises_then_falls_to_nothing():
     recipe = Recipe(name="rate", learning_rate=0.1, warmup_steps=10)
     rates = [learning_rate(step, 200, recipe) for step in range(200)]

@@ -26,6 +26,10 @@ def test_two_processes_make_what_one_makes(
         "32-true",
         "--mixup",
         "0.5",
+        "--refine-epochs",
+        "1",
+        "--sharpness",
+        "0.05",
     ]
     one = [sys.executable, "-m", "mien", *common]
     if starter == "torchrun":

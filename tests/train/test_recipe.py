@@ -25,6 +25,8 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
         ("epochs = 'many'", "wrong type"),
         ("sizes = [50]", "multiples of 8"),
         ("erase = 1.5", r"erase is 1.5, must be in \[0, 1\]"),
+        ("vote_smoothing = 1.5", r"vote_smoothing is 1.5, must be in \[0, 1\]"),
+        ("sharpness = -0.1", "sharpness is -0.1, must be at least 0"),
         ("epochs = ", "not valid TOML"),
     ],
 )

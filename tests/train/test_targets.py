@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,28 @@ def test_other_classes_have_no_votes_and_their_labels_are_smoothed():
     targets = make_targets(noise(6, classes=("yes", "no", "maybe")), Recipe(name="own", label_smoothing=0.3))
     assert targets.crowd.shape == (6, 0)
     assert targets.labels[1] == pytest.approx([0.1, 0.8, 0.1])
+
+
+def test_labels_are_smoothed_by_what_the_votes_make_likely():
+    happy, sad, surprise = (EXPRESSIONS.index(name) for name in ("happy", "sad", "surprise"))
+    votes = np.zeros((4, 10), np.uint8)
+    votes[:3, CROWD.index("happy")] = 10
+    votes[3, [CROWD.index("happy"), CROWD.index("sad")]] = 5
+    data = replace(noise(4, votes), labels=np.array([happy, happy, surprise, sad]))
+    targets = make_targets(data, Recipe(name="own", label_smoothing=0.0, vote_smoothing=0.5))
+    # Of 3.5 faces' worth of "happy" 2 were labelled happy, 1 surprise, a half sad; all of "sad" were labelled sad.
+    likely = np.eye(7)[happy] * 2 / 3.5 + np.eye(7)[surprise] / 3.5 + np.eye(7)[sad] * 0.5 / 3.5
+    assert targets.labels[0] == pytest.approx(np.eye(7)[happy] / 2 + likely / 2)
+    assert targets.labels[2] == pytest.approx(np.eye(7)[surprise] / 2 + likely / 2)
+    assert targets.labels[3] == pytest.approx(np.eye(7)[sad] * 0.75 + likely / 4)
+
+
+@pytest.mark.parametrize("classes", [EXPRESSIONS, ("yes", "no", "maybe")])
+def test_where_nobody_voted_labels_stay_as_they_are(classes: tuple[str, ...]):
+    targets = make_targets(
+        noise(21, classes=classes), Recipe(name="own", label_smoothing=0.0, vote_smoothing=0.7)
+    )
+    assert np.array_equal(targets.labels, np.eye(len(classes))[np.arange(21) % len(classes)])
 
 
 def test_teachers_are_mixed_in_by_their_weight(tiny_model, made_folders):

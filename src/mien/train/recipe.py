@@ -49,8 +49,8 @@ class Recipe:
         warmup_steps: steps in which the rate rises from zero, at most a tenth of all; cosine only.
         label_smoothing: of the original labels, in [0, 1). The votes are soft already.
         vote_smoothing: share of each label's target that is what the face's votes make likely, by the labels that
-            other faces with such votes have, in [0, 1]: labels that people would not have given count less. Without
-            effect where nobody voted.
+            other faces with such votes have, in [0, 1]: labels that people would not have given count less.
+            Without effect where nobody voted.
         ema_decay: of the moving average of the weights that is kept as the model, a step, in [0, 1).
         flip: mirror half of the faces.
         scale: faces are enlarged by up to this factor or shrunk by as much, at least 1.

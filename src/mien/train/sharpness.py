@@ -17,19 +17,18 @@ def uphill(network: nn.Module, radius: float) -> Iterator[None]:
         network: every weight that is learnt has a gradient. Gradients that are taken within stay.
         radius: length of the step, over all weights together.
     """
-    weights = [weight for weight in network.parameters() if weight.grad is not None]
-    buffers = list(network.buffers())
+    learnt = [(weight, weight.grad) for weight in network.parameters() if weight.grad is not None]
+    moved = [weight for weight, _ in learnt] + list(network.buffers())
     with torch.no_grad():
-        kept = [tensor.clone() for tensor in (*weights, *buffers)]
-        gradients = [weight.grad for weight in weights]
-        length = nn.utils.get_total_norm([g for g in gradients if g is not None])
+        kept = [tensor.clone() for tensor in moved]
+        length = nn.utils.get_total_norm([gradient for _, gradient in learnt])
         # A gradient of nothing has no direction: there the step is nothing too.
         share = radius / length.clamp(min=torch.finfo(length.dtype).tiny)
-        for weight, gradient in zip(weights, gradients, strict=True):
+        for weight, gradient in learnt:
             weight.addcmul_(gradient, share)
     try:
         yield
     finally:
         with torch.no_grad():
-            for tensor, value in zip((*weights, *buffers), kept, strict=True):
+            for tensor, value in zip(moved, kept, strict=True):
                 tensor.copy_(value)

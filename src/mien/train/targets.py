@@ -65,7 +65,8 @@ def labels_by_answer(crowd: NDArray[np.float32], labels: NDArray[np.float32]) ->
     Each row sums to one; that of an answer nobody gave is zero, and no face's votes reach it.
     """
     counts = crowd.T @ labels
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    shares: NDArray[np.float32] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-30)
+    return shares
 
 
 def _read(teacher: str, data: Dataset) -> Targets:
