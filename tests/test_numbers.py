@@ -87,6 +87,11 @@ def test_the_shipped_model_is_as_good_as_was_asked():
     assert result("memory")["growth"] < 0.05
 
 
+@pytest.mark.parametrize(("model", "said"), [("base", "`run`"), ("nano", "`run`, with an earlier `base`")])
+def test_what_an_earlier_model_did_is_called_so(model: str, said: str):
+    assert tool("write_numbers").source({"command": "run", "model_sha256": sha256(model)}) == said
+
+
 @pytest.mark.parametrize("side", ["96", "192", "384"])
 @pytest.mark.parametrize("reading", ["fer2013_original_labels", "crowd_ferplus_majority_8"])
 def test_the_road_through_a_photograph_costs_little(side: str, reading: str):

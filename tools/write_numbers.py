@@ -7,6 +7,7 @@ The files are src/mien/model/*/evaluation.json (tools/reproduce.py), benchmarks/
 benchmarks/claims.toml for what others say of themselves.
 """
 
+import hashlib
 import json
 import sys
 import tomllib
@@ -303,7 +304,7 @@ def video() -> str:
         [
             f"**Speed:** {found['frames']}, one face, decoding included: {speed['times_real_time']:.1f} times as fast as "
             f"it plays, {speed['processor_milliseconds_a_frame']:.1f} ms of the processor's time a frame, of which "
-            f"{parts} ({found['machine']}; `{found['command']}`).",
+            f"{parts} ({found['machine']}; {source(found)}).",
             "",
             f"**Against a search of every frame:** {lost} of {faces} faces missed or found in excess; the boxes overlap "
             f"by {near['box_iou_mean']:.3f} (intersection over union, mean; 5 % of them by less than "
@@ -314,7 +315,7 @@ def video() -> str:
             f"**Memory:** {hour['resident_mib_at_the_end']:.0f} MiB after {hour['minutes_of_film']:.0f} minutes of video, "
             f"{hour['growth_mib']:+.1f} MiB since minute {minute.rsplit('_', 1)[1]}; {pace['first_tenth']:.0f} frames a "
             f"second of the processor's time in the first tenth, {pace['last_tenth']:.0f} in the last "
-            f"(`{hour['command']}`).",
+            f"({hour['machine']}; {source(hour)}).",
         ]
     )
 
@@ -327,7 +328,7 @@ def serving() -> str:
     clients = list(load["mien"])[:-1]
     lines = [
         f"Answers a second, with the median and the 99th percentile of the time to an answer; {found['picture']}, "
-        f"{found['seconds_each']:g} s each, in turn, in one run ({found['machine']}; `{found['command']}`):",
+        f"{found['seconds_each']:g} s each, in turn, in one run ({found['machine']}; {source(found)}):",
         "",
         f"| | {' | '.join(clients)} | peak |",
         f"|---|{'---|' * (len(clients) + 1)}",
@@ -350,11 +351,11 @@ def serving() -> str:
         "",
         f"**Camera**, {camera['camera']}: {camera['frames_a_second']:.0f} frames a second are answered in the page in "
         f"Chromium, for {spent['browser']:.0f} ms of the processor's time in the browser and {spent['service']:.0f} ms in "
-        f"the service: the camera's share is {camera['share_of_the_browser']:.0%} (`{camera['command']}`). A program that "
+        f"the service: the camera's share is {camera['share_of_the_browser']:.0%} ({source(camera)}). A program that "
         f"sends frames over the socket gets {found['camera']['frames_per_second']:.0f} a second.",
         "",
         f"**Hostile input:** {fuzz['sent']:,} changed uploads and frames: {fuzz['answers_of_500']} answers of 500, "
-        f"{fuzz['growth']:+.1%} memory (`{fuzz['command']}`).",
+        f"{fuzz['growth']:+.1%} memory ({source(fuzz)}).",
     ]
     return "\n".join(lines)
 
@@ -402,6 +403,12 @@ def result(name: str) -> dict[str, Any]:
     """What a benchmark found."""
     record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return record
+
+
+def source(found: dict[str, Any]) -> str:
+    """The command that found something; and that it ran with an earlier model, if it did."""
+    now = hashlib.sha256(find_model("base").read_bytes()).hexdigest()
+    return f"`{found['command']}`{'' if found['model_sha256'] == now else ', with an earlier `base`'}"
 
 
 def claims() -> dict[str, Any]:
