@@ -32,7 +32,7 @@ def main() -> None:
     table = json.loads(before.read_text(encoding="utf-8"))["networks"] if before.is_file() else {}
     for folder in map(Path, sys.argv[2:]):
         run = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        recipe = Recipe(**run["recipe"])
+        recipe = Recipe.from_dict(run["recipe"])
         table[recipe.name] = {
             "model_sha256": model_sha256(str(folder)),
             "network": recipe.model,

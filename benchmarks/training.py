@@ -29,7 +29,7 @@ ROUNDS, STEPS = 7, 24
 def main() -> None:
     """Measures and writes ``results/training.json``."""
     # All epochs at 48 pixels, as the bare pass has them.
-    recipe = load_recipe("seresnet").changed(epochs=ROUNDS + 1, refine_epochs=0, sizes=[])
+    recipe = load_recipe("seresnet").changed(epochs=ROUNDS + 1, refine_epochs=0, sizes=())
     fabric = launch()
     network = FaceNet(recipe).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     faces = torch.rand(recipe.batch_size, 1, 48, 48, device=fabric.device)
@@ -39,10 +39,13 @@ def main() -> None:
     bare: list[float] = []
     whole: list[float] = []
 
+    ended = time.perf_counter()
+
     def measure_bare(epoch: Epoch) -> None:
-        """Called by the loop between its epochs, whose time it does not count towards."""
-        whole.append(STEPS * recipe.batch_size / epoch.seconds)
+        """Called by the loop after each epoch's checkpoint; the next epoch begins when this returns."""
+        nonlocal ended
         started = time.perf_counter()
+        whole.append(STEPS * recipe.batch_size / (started - ended))
         for _ in range(STEPS):
             with fabric.autocast():
                 loss = loss_of(network(faces), crowd, labels, 1.0)
@@ -50,7 +53,8 @@ def main() -> None:
             loss.backward()
         if fabric.device.type == "cuda":
             torch.cuda.synchronize()
-        bare.append(STEPS * recipe.batch_size / (time.perf_counter() - started))
+        ended = time.perf_counter()
+        bare.append(STEPS * recipe.batch_size / (ended - started))
 
     with tempfile.TemporaryDirectory() as folder:
         count = STEPS * recipe.batch_size
@@ -63,7 +67,7 @@ def main() -> None:
             "network": recipe.model,
             "batch_size": recipe.batch_size,
             "threads": torch.get_num_threads(),
-            "precision": str(fabric._precision.precision),
+            "precision": str(fabric.strategy.precision.precision),
             "torch": torch.__version__,
             "rounds": ROUNDS,
             "images_per_second": {

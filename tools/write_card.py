@@ -52,7 +52,7 @@ def card(name: str, folder: Path) -> str:
     """The card of a model, in Markdown."""
     trained = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     measured = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    recipe = Recipe(**trained["recipe"])
+    recipe = Recipe.from_dict(trained["recipe"])
     sections = [
         head(name, folder, trained, recipe),
         uses(),

@@ -5,6 +5,7 @@
     ├── VideoError     a video cannot be read, or only in part
     ├── ModelError     a model file is missing, damaged, or not what it claims to be
     ├── DatasetError   a data set is not laid out as expected
+    ├── DivergedError  a training's loss or weights are no longer numbers
     └── ConfigError    an option, a recipe or an argument has an impossible value
 
 Each message is one line that names what was wrong, where, and what to do about it.
@@ -29,6 +30,10 @@ class ModelError(MienError):
 
 class DatasetError(MienError):
     """A data set is not laid out as expected, or its contents do not fit together."""
+
+
+class DivergedError(MienError):
+    """A training's loss or weights are no longer numbers."""
 
 
 class ConfigError(MienError):

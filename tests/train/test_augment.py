@@ -91,6 +91,19 @@ def test_erasing_fills_a_rectangle_in_about_its_share_of_faces():
         assert box.float().mean() > 0.9  # noise hits the old value now and then, no more
 
 
+def test_contrast_stretches_grey_levels_about_the_middle_within_its_bound():
+    factors = views(replace(STILL, contrast=0.2)) / faces()
+    assert torch.allclose(factors.amax((1, 2, 3)), factors.amin((1, 2, 3)), atol=1e-3)
+    assert 0.799 < factors.min() < 0.85
+    assert 1.15 < factors.max() < 1.201
+
+
+def test_brightness_moves_grey_levels_within_its_share_of_the_range():
+    moved = (views(replace(STILL, brightness=0.04)) - faces()).mean((1, 2, 3))
+    assert -0.08 - 1e-5 <= moved.min() < -0.05
+    assert 0.05 < moved.max() <= 0.08 + 1e-5
+
+
 def test_a_part_of_a_batch_is_shown_as_it_is_in_the_whole():
     drawn = draw_views(64, Recipe(name="all"), size=48, random=torch.Generator().manual_seed(0))
     whole = augment(faces(), drawn)

@@ -1,13 +1,19 @@
+import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mien.datasets import Dataset
-from mien.errors import ConfigError, MienError
-from mien.train.fit import fit, learning_rate, loss_of
-from mien.train.networks import Logits
+from mien.errors import ConfigError, DivergedError
+from mien.train.checkpoint import run_identity
+from mien.train.fit import are_finite, average_of, create_optimizer, fit, learning_rate, loss_of
+from mien.train.journal import read_history
+from mien.train.networks import FaceNet, Logits
 from mien.train.recipe import Recipe
 
 SMALL = Recipe(name="small", stem=(4, 8), stages=(8,), blocks=1, epochs=1, sizes=(16,), batch_size=8)
@@ -31,10 +37,24 @@ def test_the_loss_is_least_when_the_heads_say_what_people_said():
     assert float(loss_of(right, shares, labels, 0.0)) == pytest.approx(0, abs=0.01)
 
 
-def test_a_loss_that_is_no_number_is_told_and_keeps_the_last_checkpoint(tmp_path):
-    explosive = replace(SMALL, learning_rate=1e30, epochs=9)
-    with pytest.raises(MienError, match="lower learning_rate"):
+@pytest.mark.parametrize(
+    ("batch_size", "told"), [(8, r"epoch 1: .* another name$"), (64, r"epoch 2: .* of epoch 1")]
+)
+def test_a_loss_that_is_no_number_is_told_with_the_last_checkpoint(batch_size: int, told: str, tmp_path):
+    explosive = replace(SMALL, learning_rate=1e30, epochs=9, batch_size=batch_size)
+    with pytest.raises(DivergedError, match=told):
         fit(noise(64), noise(8), explosive, tmp_path)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert checkpoint.exists() == (batch_size == 64)
+    if checkpoint.exists():
+        assert all(tensor.isfinite().all() for tensor in load_file(checkpoint).values())
+
+
+def test_weights_that_are_no_numbers_are_noticed():
+    network = FaceNet(SMALL)
+    assert are_finite(network)
+    network.labels.bias.data[3] = math.inf
+    assert not are_finite(network)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +80,91 @@ def test_mixed_faces_teach_something_else(tmp_path):
     for mixup in (0.0, 1.0):
         folder = tmp_path / str(mixup)
         folder.mkdir()
-        weights.append(fit(noise(64), noise(8), replace(SMALL, mixup=mixup), folder).labels.weight)
+        # One step, whose views are drawn before what mixing draws: they are the same.
+        recipe = replace(SMALL, mixup=mixup, batch_size=64)
+        weights.append(fit(noise(64), noise(8), recipe, folder).labels.weight)
     assert not torch.equal(*weights)
+
+
+def test_accuracy_is_that_on_the_datas_labels_whatever_else_is_learnt(tmp_path):
+    data = replace(
+        noise(64), labels=np.where(np.arange(64) < 40, 0, 1), votes=np.eye(10, dtype=np.uint8)[[3] * 64]
+    )
+    # Everybody said the same of all: so the likeliest label is learnt, which is wrong for 24.
+    fit(data, noise(8), replace(SMALL, epochs=12, vote_smoothing=1.0, label_smoothing=0.0), tmp_path)
+    assert read_history(tmp_path / "history.csv")[-1].accuracy == pytest.approx(40 / 64)
+
+
+def test_a_run_that_is_done_is_not_read_for_again(tmp_path):
+    first = fit(noise(64), noise(8), SMALL, tmp_path)
+    before = (tmp_path / "checkpoint.safetensors").stat()
+    again = fit(noise(64), noise(8), SMALL, tmp_path)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in first.state_dict().items())
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"integers": True}, {"mirror": True}, {"weight_bits": 8}, {"batch_size": 16}, {"dropout": 0.1}],
+)
+def test_a_run_goes_on_where_only_the_file_that_it_writes_will_differ(changes: dict[str, object], tmp_path):
+    data = noise(64)
+    same = run_identity(SMALL, data) == run_identity(replace(SMALL, **changes), data)
+    assert same == (changes.keys() <= {"integers", "mirror", "weight_bits"})
+
+
+def test_models_to_learn_from_are_known_by_what_they_hold(tiny_model: Path, tmp_path: Path):
+    shutil.copytree(tiny_model, tmp_path / "moved")
+    data = noise(64)
+
+    def identity(model: Path) -> str:
+        return run_identity(replace(SMALL, init=str(model), teachers=(str(model),), teacher_weight=0.5), data)
+
+    before = identity(tiny_model)
+    assert identity(tmp_path / "moved") == before
+    for name in ("model.onnx", "model.safetensors"):
+        whole = (tmp_path / "moved" / name).read_bytes()
+        (tmp_path / "moved" / name).write_bytes(whole[:-1] + b"x")
+        assert identity(tmp_path / "moved") != before
+        (tmp_path / "moved" / name).write_bytes(whole)
+
+
+def test_an_average_soon_forgets_the_beginning_and_later_as_slowly_as_asked():
+    network = FaceNet(SMALL)
+    average = average_of(network, 0.999)
+    for step in range(100):
+        network.labels.bias.data.fill_(float(step > 0))
+        average.update_parameters(network)
+    assert average.module.labels.bias.min() > 0.999
+    average.n_averaged.fill_(1_000_000)
+    network.labels.bias.data.fill_(11.0)
+    average.update_parameters(network)
+    assert average.module.labels.bias.tolist() == pytest.approx([1.01] * 7, abs=1e-3)
+
+
+def test_matrices_alone_decay_and_the_trunk_has_its_share_of_the_rate():
+    network = FaceNet(SMALL)
+    groups = create_optimizer(network, replace(SMALL, trunk_rate=0.25, weight_decay=0.01)).param_groups
+    found = {
+        id(weight): (group["share"], group["weight_decay"]) for group in groups for weight in group["params"]
+    }
+    for name, weight in network.named_parameters():
+        assert found[id(weight)] == (0.25 if name.startswith("trunk.") else 1.0, 0.01 * (weight.ndim > 1)), (
+            name
+        )
+
+
+def test_a_trunk_at_a_small_rate_moves_little(tmp_path):
+    moved = []
+    for rate in (1.0, 0.01):
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        torch.manual_seed(SMALL.seed)
+        start = FaceNet(SMALL).trunk.stem[0][0].weight.detach()
+        recipe = replace(SMALL, trunk_rate=rate, batch_size=64, weight_decay=0.0)
+        network = fit(noise(64), noise(8), recipe, folder)
+        moved.append((network.trunk.stem[0][0].weight.detach() - start).norm().item())
+    assert moved[1] == pytest.approx(0.01 * moved[0], rel=0.01)
 
 
 def test_refined_epochs_learn_from_other_views(tmp_path):

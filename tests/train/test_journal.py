@@ -14,7 +14,7 @@ EPOCHS = [
 
 
 def write(folder: Path, first: int, epochs: list[Epoch]) -> None:
-    with Journal(folder, Recipe(name="mine", epochs=3), 5, first, True, False) as journal:
+    with Journal(folder, Recipe(name="mine", epochs=3), steps=5, first_epoch=first) as journal:
         for epoch in epochs:
             journal.epoch(epoch)
 
@@ -33,8 +33,18 @@ def test_a_resumed_run_drops_what_its_checkpoint_does_not_hold(tmp_path: Path):
     assert [row.epoch for row in read_history(tmp_path / "history.csv")] == [1, 2]
 
 
+def test_a_history_that_is_whole_is_not_written_again(tmp_path: Path):
+    write(tmp_path, 0, EPOCHS)
+    history = tmp_path / "history.csv"
+    history.chmod(0o444)
+    before = history.stat()
+    write(tmp_path, 3, [])
+    assert history.stat().st_ino == before.st_ino
+    assert history.stat().st_mtime_ns == before.st_mtime_ns
+
+
 def test_other_processes_write_nothing(tmp_path: Path):
-    with Journal(tmp_path, Recipe(name="mine", epochs=3), 5, 0, False, False):
+    with Journal(tmp_path, Recipe(name="mine", epochs=3), steps=5, shown=False):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -48,6 +58,6 @@ def test_curves_are_drawn_also_of_a_run_without_votes(tmp_path: Path):
 
 def test_tensorboards_files_are_written_where_it_is_installed(tmp_path: Path):
     pytest.importorskip("tensorboard")
-    with Journal(tmp_path, Recipe(name="mine", epochs=3), 5, 0, True, True) as journal:
+    with Journal(tmp_path, Recipe(name="mine", epochs=3), steps=5, tensorboard=True) as journal:
         journal.epoch(EPOCHS[0])
     assert any(file.name.startswith("events.") for file in (tmp_path / "tensorboard").iterdir())

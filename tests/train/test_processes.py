@@ -1,5 +1,6 @@
 """Two processes on gloo, started as people start them."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
+from torch import nn
 
 from mien.errors import ConfigError
-from mien.train.processes import launch
+from mien.train.processes import launch, share_norms
 
 
 @pytest.mark.parametrize("starter", ["--devices", "torchrun"])
@@ -54,6 +57,41 @@ def test_two_processes_make_what_one_makes(
         if name.startswith("average."):
             # Float sums in another order, 21 steps long; the weights themselves are of the order of 0.1.
             assert torch.allclose(tensor.float(), second[name].float(), atol=2e-3, rtol=1e-2), name
+
+
+class Activated(nn.BatchNorm2d):
+    """A norm that holds what comes after it, as timm's do."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.drop = nn.Identity()
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.drop(super().forward(x)))
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, Activated])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_shared_norm_does_what_the_norm_did(kind: type[nn.BatchNorm2d], training: bool, tmp_path: Path):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(1, 4, 3), kind(4)).train(training)
+    plain[1].bias.data.normal_()
+    shared = share_norms(copy.deepcopy(plain))
+    assert type(shared[1]) is not kind
+    faces = [torch.randn(8, 1, 6, 6, requires_grad=True) for _ in range(2)]
+    faces[1].data.copy_(faces[0])
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        outputs = [network(x) for network, x in zip((plain, shared), faces, strict=True)]
+        for output in outputs:
+            output.square().sum().backward()
+    finally:
+        dist.destroy_process_group()
+    assert torch.allclose(*outputs, atol=1e-5)
+    assert torch.allclose(faces[0].grad, faces[1].grad, atol=1e-4)
+    for name, tensor in plain.state_dict().items():
+        assert torch.allclose(tensor, shared.state_dict()[name], atol=1e-5), name
 
 
 def test_no_process_is_refused():

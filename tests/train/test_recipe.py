@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ConfigError
-from mien.train.recipe import Recipe, load_recipe, shipped_recipes
+from mien.train.recipe import Recipe, load_recipe, shipped_recipes, stretches
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -22,7 +22,17 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
     [
         ("epoch = 3", "unknown field epoch"),
         ("epochs = 0", "epochs is 0, must be at least 1"),
-        ("epochs = 'many'", "wrong type"),
+        ("epochs = 'many'", "epochs is 'many', must be a whole number"),
+        ("epochs = 3.5", "epochs is 3.5, must be a whole number"),
+        ("epochs = true", "epochs is True, must be a whole number"),
+        ("learning_rate = nan", "learning_rate is nan, must be a number"),
+        ("flip = 1", "flip is 1, must be true or false"),
+        ("teachers = 'base'", "teachers is 'base', must be a list, each of it text"),
+        ("stages = [8, 0.5]", r"stages is \(8, 0.5\), must be a list, each of it a whole number"),
+        ("optimizer = 'lion'", "optimizer is 'lion', must be sgd or adam"),
+        ("name = '../elsewhere'", "name is ../elsewhere, must be a file's name"),
+        ("seed = -1", "seed is -1, must be at least 0"),
+        ("model = 'plain'\nsizes = [32]", "sizes is .*, must be none for plain"),
         ("sizes = [50]", "multiples of 8"),
         ("erase = 1.5", r"erase is 1.5, must be in \[0, 1\]"),
         ("vote_smoothing = 1.5", r"vote_smoothing is 1.5, must be in \[0, 1\]"),
@@ -34,6 +44,27 @@ def test_impossible_recipes_are_told(tmp_path: Path, text: str, says: str):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(ConfigError, match=says):
         load_recipe(str(tmp_path / "bad.toml"))
+
+
+def test_a_whole_number_is_a_number():
+    assert Recipe(name="mine", learning_rate=1).learning_rate == 1
+
+
+def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
+    chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
+    assert chain[0].first == ""
+    assert [recipe.name for recipe in chain] == [*(later.first for later in chain[1:]), "mine"]
+    assert len(chain) > 2
+    assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
+    assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
+    assert chain[-1].teacher_weight == 0.25
+
+
+def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
+    for name, first in (("hen", "egg"), ("egg", "hen")):
+        (tmp_path / f"{name}.toml").write_text(f"first = {str(tmp_path / first) + '.toml'!r}")
+    with pytest.raises(ConfigError, match=r"recipe hen: .*toml wants itself first"):
+        stretches(load_recipe(str(tmp_path / "hen.toml")))
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones():

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from mien.datasets import Dataset
-from mien.errors import ConfigError, MienError
+from mien.errors import ConfigError, MienError, ModelError
 from mien.train.journal import Epoch
 from mien.train.recipe import Recipe, load_recipe, shipped_recipes
 from mien.train.tune.report import best_of, save_best, summary_of, write_report
@@ -93,6 +93,7 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
         ({"dropout": Range(0.0, 1.5)}, "dropout is 1.5"),
         ({"votes": Range(0.0, 1.0)}, "votes is 0, must be above 0"),
         ({"batch_size": Range(8.0, 64.0)}, "batch_size is 8.0, must be like 16"),
+        ({"batch_size": Range(8, 64)}, r"batch_size is a range; write \{ values"),
         ({"flip": Choice((0, 1))}, "flip is 0, must be like True"),
         ({"model": Choice(("vgg", "vgh"))}, "model is vgh"),
         ({"stem": Choice((24, 48))}, "stem is 24, must be like"),
@@ -207,18 +208,24 @@ def test_a_data_set_that_no_trial_can_learn_from_ends_the_study(noise: Dataset, 
         search(noise, tmp_path, {"batch_size": Choice((4096,))})
 
 
-def test_a_trial_that_was_stopped_by_hand_is_run_again_from_its_checkpoint(
-    noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_teacher_that_is_missing_ends_the_study(noise: Dataset, tmp_path: Path):
+    with pytest.raises(ModelError, match="no model 'nobody'"):
+        search(noise, tmp_path, recipe=SMALL.changed(teachers=("nobody",), teacher_weight=0.5))
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, MienError])
+def test_a_trial_that_was_stopped_by_hand_or_a_full_disk_is_run_again_from_its_checkpoint(
+    trouble: type[BaseException], noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from mien.train.tune import study as module
 
     def interrupted(epoch: Epoch) -> float:
         if epoch.epoch == 2:
-            raise KeyboardInterrupt
+            raise trouble
         return score(epoch)
 
     monkeypatch.setattr(module, "score", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(trouble):
         search(noise, tmp_path)
     monkeypatch.undo()
     study = search(noise, tmp_path)

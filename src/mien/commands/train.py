@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from mien.console import complain
 from mien.errors import ConfigError
 from mien.labels import EXPRESSIONS
-from mien.train.recipe import Recipe, load_recipe, shipped_recipes
+from mien.train.recipe import Recipe, load_recipe, shipped_recipes, stretches
 
 # Every field of a recipe, none of them set: what a person gives on the command line to change it.
 _Changes = make_dataclass(
@@ -22,7 +22,7 @@ _Changes = make_dataclass(
 if TYPE_CHECKING:
     Changes = Any
 else:
-    Changes = Annotated[_Changes, Parameter(name="*", group="Fields of the recipe", negative_iterable=())]
+    Changes = Annotated[_Changes, Parameter(name="*", group="Fields of the recipe", negative_iterable="no-")]
 
 
 def train(
@@ -78,12 +78,12 @@ def train(
     from mien.datasets import read_dataset
 
     changed = asdict(changes) if changes is not None else {}
-    chosen = load_recipe(recipe or _suited(changed)).changed(**changed)
+    asked = load_recipe(recipe or _suited(changed))
+    *earlier, chosen = stretches(asked, **changed)
     own = [name for name in ("model", "stem", "stages", "blocks") if changed.get(name) is not None]
-    if chosen.first and own:
+    if chosen.init and own:
         raise ConfigError(
-            f"--{own[0]}: {chosen.name} goes on with the network of its first recipe, {chosen.first}; "
-            "choose another --recipe"
+            f"--{own[0]}: the network is that of --init {chosen.init}; leave one of the two out"
         )
     faces = read_dataset(data, "train", find_faces=find_faces)
     # Of several processes one tells, or each line would come as often as there are processes.
@@ -103,8 +103,13 @@ def train(
         return 0
     if telling and faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
         complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
+    if telling and earlier:
+        epochs = " + ".join(str(stretch.epochs) for stretch in (*earlier, chosen))
+        complain(
+            f"{chosen.name} goes on where {earlier[-1].name} ended: {len(earlier) + 1} runs, {epochs} epochs"
+        )
     options = Options(compile=compile, tensorboard=tensorboard)
-    folder = run(faces, chosen, out, options=options, devices=devices, precision=precision)
+    folder = run(faces, asked, out, options=options, devices=devices, precision=precision, changes=changed)
     if telling:
         print(folder)
     return 1 if faces.skipped else 0

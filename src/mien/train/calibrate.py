@@ -9,18 +9,21 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from mien.errors import MienError
+from mien.errors import DivergedError
 
 
 def fit_temperature(log_probabilities: Tensor, targets: Tensor) -> float:
     """The temperature T for which softmax(log p / T) comes nearest to the targets (Guo et al. 2017).
+
+    Its logarithm is held near zero by a normal prior of unit variance, which counts as much as one face: else a
+    few faces that are all read right would make the model sure of everything.
 
     Args:
         log_probabilities: float (N, K), logits or logarithms of probabilities.
         targets: float (N, K), the shares that are wanted; each row sums to one.
 
     Returns:
-        The T that makes the mean cross-entropy least; above 1 softens, below 1 sharpens.
+        The T that makes the cross-entropy, with the prior, least; above 1 softens, below 1 sharpens.
     """
     scores, wanted = log_probabilities.double(), targets.double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -29,6 +32,7 @@ def fit_temperature(log_probabilities: Tensor, targets: Tensor) -> float:
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(scores / log_temperature.exp(), wanted)
+        loss = loss + log_temperature.square() / (2 * len(scores))
         loss.backward()
         return loss
 
@@ -118,5 +122,7 @@ def fit_answer(crowd: Tensor, labels: Tensor, truth: Tensor) -> Answer:
         if loss < least:
             best, least = replace(answer, temperature=temperature), loss
     if best is None:
-        raise MienError("the validation part's losses are no numbers; lower learning_rate and start again")
+        raise DivergedError(
+            "the validation part's losses are no numbers; train with a lower learning_rate, under another name"
+        )
     return best

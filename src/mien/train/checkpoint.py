@@ -1,5 +1,6 @@
 """Checkpoints: the whole state of a run in one safetensors file, written atomically, holding no pickle."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -15,7 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError, MienError
+from mien.model_file import find_model
 from mien.train.recipe import Recipe
+
+EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror")
+"""Fields of a recipe that change nothing of the weights: `first` is in `init` by the time it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,30 @@ class State:
 
 
 def run_identity(recipe: Recipe, training: Dataset) -> str:
-    """What must be alike for a run to go on: the recipe, and the faces and labels it learns from."""
+    """What must be alike for a run to go on: the faces and labels it learns from, and what of the recipe it heeds.
+
+    Not what only the written file depends on; and models by what they hold, wherever they lie.
+    """
     data = crc32(training.labels.tobytes(), crc32(training.images.tobytes()))
     if training.votes is not None:
         data = crc32(training.votes.tobytes(), data)
-    return json.dumps({"data": data, "classes": training.classes, **asdict(recipe)}, sort_keys=True)
+    settings = {name: value for name, value in asdict(recipe).items() if name not in EXPORT_FIELDS}
+    settings["teachers"] = [_digest(find_model(teacher)) for teacher in recipe.teachers]
+    if recipe.init:
+        settings["init"] = _digest(find_model(recipe.init).with_name("model.safetensors"))
+    if recipe.weights:
+        settings["weights"] = _digest(Path(recipe.weights))
+    return json.dumps({"data": data, "classes": training.classes, **settings}, sort_keys=True)
+
+
+def is_done(path: Path, identity: str, epochs: int) -> bool:
+    """Whether a checkpoint is of this run, and of its last epoch."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return False
+    return metadata.get("run") == identity and metadata.get("epochs_done") == str(epochs)
 
 
 def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -> None:
@@ -76,6 +100,14 @@ def load_checkpoint(path: Path, state: State, identity: str) -> int:
         )
     _restore(state, saved)
     return int(metadata["epochs_done"])
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _flatten(state: State) -> dict[str, Tensor]:

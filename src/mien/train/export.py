@@ -3,7 +3,9 @@
 import copy
 import json
 import logging
+import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -245,16 +247,23 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _shorten(graph: onnx.GraphProto) -> None:
-    """Drops the first words that the names of tensors share: a thirtieth of the smallest network's file."""
+    """Drops the first words that the names of tensors share: a thirtieth of the smallest network's file.
 
-    def short(name: str) -> str:
-        return name.removeprefix("network.").removeprefix("trunk.")
+    A name stays as it is where another would be the same then.
+    """
+    names = {name for node in graph.node for name in (*node.input, *node.output)}
+    names |= {tensor.name for tensor in graph.initializer}
+    short = {name: re.sub(r"^(network\.)?(trunk\.)*", "", name) for name in names}
+    count = Counter(short.values())
+
+    def renamed(name: str) -> str:
+        return short[name] if count[short[name]] == 1 else name
 
     for tensor in graph.initializer:
-        tensor.name = short(tensor.name)
+        tensor.name = renamed(tensor.name)
     for node in graph.node:
-        node.input[:] = map(short, node.input)
-        node.output[:] = map(short, node.output)
+        node.input[:] = map(renamed, node.input)
+        node.output[:] = map(renamed, node.output)
 
 
 def _shrink_weights(model: onnx.ModelProto, bits: int) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.datasets import Dataset
-from mien.errors import ConfigError, MienError
+from mien.errors import ConfigError, DivergedError
 from mien.train.augment import augment, draw_views, mix
 from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.journal import Epoch, Journal
@@ -67,11 +68,12 @@ def fit(
 
     Raises:
         ConfigError: the recipe and the data, or the folder's checkpoint, do not fit together.
-        MienError: the loss is no longer a number, or the checkpoint cannot be written.
+        DivergedError: the loss or a weight is no longer a number.
+        MienError: the checkpoint cannot be written.
     """
     options = options or Options()
     fabric = fabric or launch()
-    multiple = fabric.world_size * (2 if recipe.mixup else 1)
+    multiple = batch_multiple(recipe, fabric)
     if recipe.batch_size % multiple or len(training) < recipe.batch_size:
         raise ConfigError(
             f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces, and a multiple of "
@@ -83,26 +85,36 @@ def fit(
     if fabric.world_size > 1:
         share_norms(network)
     network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+    average = average_of(network, recipe.ema_decay)
     optimizer = create_optimizer(network, recipe)
     state = State(network, average, optimizer)
     checkpoint = folder / "checkpoint.safetensors"
     identity = run_identity(recipe, training)
     first_epoch = load_checkpoint(checkpoint, state, identity)
-    steps_of: nn.Module = torch.compile(network) if options.compile else network  # type: ignore[assignment]
-    model, optimizer = fabric.setup(steps_of, optimizer)
+    if first_epoch == recipe.epochs:
+        return finished(average, recipe, training.classes)
+    compiled: nn.Module = torch.compile(network) if options.compile else network  # type: ignore[assignment]
+    model, optimizer = fabric.setup(compiled, optimizer)
 
     images = torch.from_numpy(training.images).to(fabric.device)  # uint8 (N, 48, 48)
     targets = make_targets(training, recipe)
     crowd = torch.from_numpy(targets.crowd).to(fabric.device)  # float32 (N, 10)
     labels = torch.from_numpy(targets.labels).to(fabric.device)  # float32 (N, K)
+    truth = torch.from_numpy(training.labels).to(fabric.device)  # int64 (N,)
     steps = len(training) // recipe.batch_size
     share = recipe.batch_size // fabric.world_size
     own = slice(
         fabric.global_rank * share, (fabric.global_rank + 1) * share
     )  # this process's part of a batch
 
-    with Journal(folder, recipe, steps, first_epoch, fabric.is_global_zero, options.tensorboard) as journal:
+    with Journal(
+        folder,
+        recipe,
+        steps=steps,
+        first_epoch=first_epoch,
+        shown=fabric.is_global_zero,
+        tensorboard=options.tensorboard,
+    ) as journal:
         for epoch in range(first_epoch, recipe.epochs):
             started = time.perf_counter()
             # Random numbers depend on the epoch alone, so that a resumed run draws what an unbroken one does.
@@ -124,30 +136,31 @@ def fit(
                 views = draw_views(recipe.batch_size, strength, size=size, random=random).part(own)
                 rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size][own]
                 faces = augment(normalise(images[rows]), views)
-                said, called = crowd[rows], labels[rows]
+                wanted = (crowd[rows], labels[rows])
                 if strength.mixup:
-                    faces, said, called = (mix(values, views) for values in (faces, said, called))
+                    faces, wanted = mix(faces, views), (mix(wanted[0], views), mix(wanted[1], views))
                 faces = faces.contiguous(memory_format=torch.channels_last)
                 logits = model(faces)
-                loss = loss_of(logits, said, called, recipe.votes)
+                loss = loss_of(logits, *wanted, recipe.votes)
                 optimizer.zero_grad()
                 fabric.backward(loss)
                 if refining and recipe.sharpness:
                     with uphill(network, recipe.sharpness):
                         optimizer.zero_grad()
-                        fabric.backward(loss_of(model(faces), said, called, recipe.votes))
+                        fabric.backward(loss_of(model(faces), *wanted, recipe.votes))
                 optimizer.step()
                 average.update_parameters(network)
-                right = (logits.labels.argmax(dim=1) == called.argmax(dim=1)).float().mean()
+                right = (logits.labels.argmax(dim=1) == truth[rows]).float().mean()
                 total += torch.stack([loss.detach(), right])
                 journal.step()
             mean_loss, accuracy = (
                 torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
             )
-            if not math.isfinite(mean_loss):
-                raise MienError(
-                    f"epoch {epoch + 1}: the loss is {mean_loss}; lower learning_rate and start again "
-                    f"(the checkpoint of epoch {epoch} is whole)"
+            if not (math.isfinite(mean_loss) and are_finite(network)):
+                whole = f" ({checkpoint} is of epoch {epoch}, and whole)" if epoch else ""
+                raise DivergedError(
+                    f"epoch {epoch + 1}: the loss or a weight is no longer a number; train with a lower "
+                    f"learning_rate, under another name{whole}"
                 )
             if fabric.is_global_zero:
                 on_labels, on_crowd = validate(average, validation, fabric)
@@ -159,9 +172,39 @@ def fit(
                 if options.watch:
                     options.watch(result)
             fabric.barrier()
-    finished = FaceNet(replace(recipe, pretrained=False, weights=""), training.classes)
-    finished.load_state_dict({key: value.cpu() for key, value in average.module.state_dict().items()})
-    return finished.eval()
+    return finished(average, recipe, training.classes)
+
+
+def finished(average: AveragedModel, recipe: Recipe, classes: tuple[str, ...]) -> FaceNet:
+    """The averaged weights as a network of their own, in float32 on the CPU."""
+    network = FaceNet(replace(recipe, pretrained=False, weights=""), classes)
+    network.load_state_dict({key: value.cpu() for key, value in average.module.state_dict().items()})
+    return network.eval()
+
+
+def average_of(network: FaceNet, decay: float) -> AveragedModel:
+    """A moving average of a network's weights and of its norms' statistics.
+
+    It forgets by `decay` a step, and sooner in the beginning: what it remembers is at most about the last fifth of
+    the steps, or a short run would end with the weights it began with.
+    """
+
+    def update(averages: Any, current: Any, count: Any) -> None:
+        taken = int(average.n_averaged)  # lies on the CPU, where `count` may not
+        get_ema_multi_avg_fn(min(decay, taken / (taken + 5)))(averages, current, count)
+
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    return average
+
+
+def are_finite(network: nn.Module) -> bool:
+    """Whether all of a network's weights are numbers."""
+    return bool(torch.stack([weight.isfinite().all() for weight in network.parameters()]).all())
+
+
+def batch_multiple(recipe: Recipe, fabric: Fabric) -> int:
+    """Of what number a batch is a multiple: each process has as many faces, and pairs of them to mix."""
+    return fabric.world_size * (2 if recipe.mixup else 1)
 
 
 def loss_of(logits: Logits, crowd: Tensor, labels: Tensor, votes: float) -> Tensor:

@@ -1,6 +1,7 @@
 """What a person sees of a run: a bar while it goes on, a history to read, and its curves in the end."""
 
 import csv
+import math
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +23,11 @@ class Epoch:
         size: side in pixels at which the faces were shown.
         learning_rate: at its last step.
         loss: mean over its steps.
-        accuracy: on the labels of the training faces, as they were shown.
+        accuracy: on the data's labels of the training faces, as they were shown; of two mixed faces, that of the
+            one which is seen more.
         validation_labels: accuracy on the labels of the validation part, by the averaged weights.
         validation_crowd: the same on the answer that most people gave; NaN where no votes are learnt.
-        seconds: that it took, validation and checkpoint included.
+        seconds: that it took, validation included, its checkpoint not.
     """
 
     epoch: int
@@ -45,7 +47,14 @@ class Journal:
     """Keeps the bar on standard error, ``history.csv``, and TensorBoard's files if they are wanted."""
 
     def __init__(
-        self, folder: Path, recipe: Recipe, steps: int, first_epoch: int, shown: bool, tensorboard: bool
+        self,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        steps: int,
+        first_epoch: int = 0,
+        shown: bool = True,
+        tensorboard: bool = False,
     ) -> None:
         """Begins, or goes on with, a run's journal.
 
@@ -65,7 +74,9 @@ class Journal:
         self._epochs = recipe.epochs
         self._shown = shown
         self._board = _tensorboard(folder) if tensorboard and shown else None
+        self._name = recipe.name
         self._progress = Progress(
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -75,7 +86,7 @@ class Journal:
             disable=not shown,
         )
         total, done = steps * recipe.epochs, steps * first_epoch
-        self._bar = self._progress.add_task("", total=total, completed=done, note="")
+        self._bar = self._progress.add_task(recipe.name, total=total, completed=done, note="")
         if shown:
             _keep_rows(self._history, first_epoch)
 
@@ -98,13 +109,14 @@ class Journal:
         """Records an epoch."""
         _record(self._history, result)
         note = f"loss {result.loss:.3f} · validation {result.validation_labels:.1%} labels"
-        if result.validation_crowd == result.validation_crowd:  # not NaN
+        if not math.isnan(result.validation_crowd):
             note += f", {result.validation_crowd:.1%} crowd"
         note += f" · {self._images / result.seconds:.0f} images/s"
         self._progress.update(self._bar, note=note)
         if not self._progress.console.is_terminal:
             self._progress.console.print(
-                f"epoch {result.epoch}/{self._epochs} · {result.size} px · {note}", soft_wrap=True
+                f"{self._name}: epoch {result.epoch}/{self._epochs} · {result.size} px · {note}",
+                soft_wrap=True,
             )
         if self._board is not None:
             for name, value in zip(HISTORY[2:], astuple(result)[2:], strict=True):
@@ -143,7 +155,7 @@ def draw_curves(history: list[Epoch], path: Path, title: str) -> None:
         ("validation, crowd", "#d95f02", [row.validation_crowd for row in history]),
     )
     for label, colour, values in curves:
-        if any(value == value for value in values):  # not all NaN
+        if not all(math.isnan(value) for value in values):
             right.plot(epochs, values, color=colour, label=label)
     right.set(title="accuracy", xlabel="epoch")
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -165,9 +177,14 @@ def _tensorboard(folder: Path) -> Any:
 
 def _keep_rows(path: Path, epochs: int) -> None:
     """Cuts a history off after so many epochs: what came later is not in the checkpoint, or of another run."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[: epochs + 1]
-        path.write_text("".join(lines if epochs else []), encoding="utf-8")
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = lines[: epochs + 1] if epochs else []
+    if kept != lines:
+        part = path.with_suffix(".part")
+        part.write_text("".join(kept), encoding="utf-8")
+        part.replace(path)
 
 
 def _record(path: Path, result: Epoch) -> None:

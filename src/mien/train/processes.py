@@ -53,23 +53,34 @@ def share_norms(network: nn.Module) -> nn.Module:
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             shared = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
+            for part, module in child.named_children():
+                shared.add_module(part, module)
             shared.load_state_dict(child.state_dict())
-            setattr(network, name, shared.to(child.weight.device))
+            setattr(network, name, shared.to(child.weight.device).train(child.training))
         else:
             share_norms(child)
     return network
 
 
 class _SharedBatchNorm(nn.BatchNorm2d):
-    """A batch norm over the faces of all processes, each of which has as many as the others."""
+    """A batch norm over the faces of all processes, each of which has as many as the others.
+
+    Some of timm's norms drop values and hold an activation too; as there, these come after it in their order.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        normed = self._normed(x)
+        for part in self.children():
+            normed = part(normed)
+        return normed
+
+    def _normed(self, x: Tensor) -> Tensor:
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(x)
         values = x.float()
         moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
         mean, square = _Sum.apply(moments) / dist.get_world_size()
-        variance = square - mean.square()
+        variance = (square - mean.square()).clamp(min=0)  # rounding can take it below
         if self.momentum is not None:
             count = x.numel() / x.shape[1] * dist.get_world_size()
             with torch.no_grad():
@@ -101,7 +112,7 @@ class _Sum(torch.autograd.Function):
 
 def _fastest() -> Precision:
     if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     if torch.backends.mps.is_available():
         return "32-true"
     # A CPU without instructions for it does bfloat16 several times slower than float32.

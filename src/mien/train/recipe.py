@@ -1,10 +1,12 @@
 """A recipe: everything that decides what a training run makes. Needs no PyTorch, so that the CLI can show it."""
 
+import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mien.errors import ConfigError
 
@@ -12,6 +14,9 @@ Optimizer = Literal["sgd", "adam"]
 Schedule = Literal["cosine", "exponential"]
 NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
 """The networks of `mien.train.networks`; besides them any backbone of timm, as ``timm/NAME``."""
+
+OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight")
+"""Fields that a recipe does not share with those that it runs first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,12 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for field, kind in get_type_hints(Recipe).items():
+            value = getattr(self, field)
+            if not _is_a(value, kind):
+                raise ConfigError(f"recipe {self.name}: {field} is {value!r}, must be {_in_words(kind)}")
         for field, condition, need in (
+            ("name", Path(self.name).name == self.name not in ("", ".."), "a file's name, without folders"),
             (
                 "model",
                 self.model in NETWORKS or self.model.removeprefix("timm/") not in ("", self.model),
@@ -129,9 +139,16 @@ class Recipe:
             ("stem", len(self.stem) >= 1 and min(self.stem) >= 1, "at least one number of channels"),
             ("stages", len(self.stages) >= 1 and min(self.stages) >= 1, "at least one number of channels"),
             ("sizes", all(s >= 8 and s % 8 == 0 for s in self.sizes), "multiples of 8"),
-            ("optimizer", self.optimizer in get_args(Optimizer), " or ".join(get_args(Optimizer))),
-            ("schedule", self.schedule in get_args(Schedule), " or ".join(get_args(Schedule))),
+            ("sizes", self.model != "plain" or not self.sizes, "none for plain, which knows 48 pixels alone"),
             ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("warmup_steps", self.warmup_steps >= 0, "at least 0"),
+            ("rotate", self.rotate >= 0, "at least 0"),
+            ("shift", self.shift >= 0, "at least 0"),
+            ("brightness", self.brightness >= 0, "at least 0"),
+            ("contrast", 0 <= self.contrast <= 1, "in [0, 1]"),
+            ("seed", self.seed >= 0, "at least 0"),
             ("trunk_rate", self.trunk_rate >= 0, "at least 0"),
             ("votes", self.votes >= 0, "at least 0"),
             ("teacher_weight", 0 <= self.teacher_weight <= 1, "in [0, 1]"),
@@ -161,6 +178,18 @@ class Recipe:
         ):
             if not condition:
                 raise ConfigError(f"recipe {self.name}: {field} is {getattr(self, field)}, must be {need}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
+        """The recipe of fields as TOML and JSON have them, with lists for tuples.
+
+        Raises:
+            ConfigError: a value is impossible.
+        """
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**given)
 
     def refined(self) -> "Recipe":
         """The recipe as it is in its last epochs."""
@@ -204,6 +233,23 @@ def shipped_recipes() -> list[str]:
     )
 
 
+def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
+    """The recipes that one stands for: what it runs first, then itself; all with the same changes of fields.
+
+    Changes of its name, and of what it learns from (`first`, `init`, `teachers`, `teacher_weight`), are its own.
+
+    Raises:
+        ConfigError: a value is impossible, or a recipe wants itself first.
+    """
+    chain = [recipe.changed(**changes)]
+    shared = {key: value for key, value in changes.items() if key not in OWN_FIELDS}
+    while first := chain[0].first:
+        if first in [later.first for later in chain[1:]]:
+            raise ConfigError(f"recipe {recipe.name}: {first} wants itself first")
+        chain.insert(0, load_recipe(first).changed(**shared))
+    return chain
+
+
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe that comes with mien, by its name, or one of your own, by the path of its TOML file.
 
@@ -228,8 +274,23 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise ConfigError(
             f"{name_or_path}: unknown field {', '.join(unknown)}; known: {', '.join(sorted(known))}"
         )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    try:
-        return Recipe(**{"name": path.stem, **values})
-    except TypeError as error:
-        raise ConfigError(f"{name_or_path}: a field has the wrong type ({error})") from error
+    return Recipe.from_dict({"name": path.stem, **values})
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of a field's type; whole numbers are numbers too, and truth values are not."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is_a(entry, get_args(kind)[0]) for entry in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is kind
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list, each of it {_in_words(get_args(kind)[0])}"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]

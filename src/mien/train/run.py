@@ -4,7 +4,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mien
 from mien.classify import Classifier, Trust
+from mien.console import complain
 from mien.datasets import SIDE, Dataset, crowd_majority, split_validation
-from mien.errors import DatasetError
+from mien.errors import ConfigError, DatasetError
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
+from mien.train.checkpoint import is_done, run_identity
 from mien.train.export import Readings, Temperatures, export_onnx
-from mien.train.fit import Options, fit, predict_logits
+from mien.train.fit import Options, batch_multiple, fit, predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
-from mien.train.recipe import Recipe, load_recipe
+from mien.train.recipe import Recipe, stretches
 from mien.train.start import with_network
 from mien.train.targets import vote_shares
 
@@ -47,18 +51,22 @@ def train(
     options: Options | None = None,
     devices: int = 1,
     precision: Precision | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Trains a model on a data set's training split and writes its folder.
 
-    A run that was stopped goes on from its last whole epoch when it is started again.
+    A run that was stopped goes on from its last whole epoch when it is started again. Where there are fewer faces
+    than a batch has, batches are as large as they can be.
 
     Args:
         data: the training split, see `mien.datasets.read_dataset`.
-        recipe: how to train.
+        recipe: how to train; the recipes that it wants first are run before it, each in a folder of its own.
         out: the folder in which the model's own folder, called as the recipe is, is made.
         options: what changes how the run goes and not what it makes.
         devices: GPUs, or processes on the CPU, that train together.
         precision: of the network's arithmetic; None takes the fastest that the device does in hardware.
+        changes: other values of fields, for this recipe and those that it wants first, see
+            `mien.train.recipe.stretches`.
 
     Returns:
         The model's folder, with ``model.onnx``, ``model.safetensors``, ``recipe.toml``, ``metrics.json``,
@@ -72,28 +80,52 @@ def train(
     counts = np.bincount(data.labels, minlength=len(data.classes))
     if missing := [name for name, count in zip(data.classes, counts, strict=True) if count == 0]:
         raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
-    return _run(data, recipe, out, options or Options(), launch(devices, precision))
+    chain = stretches(recipe, **(changes or {}))
+    fabric = launch(devices, precision)
+    before: Path | None = None
+    for stretch in chain:
+        before = _run(data, stretch, before, out / stretch.name, options or Options(), fabric)
+    return out / chain[-1].name
 
 
-def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric) -> Path:
-    """The run itself; before it, the one that its recipe wants first."""
-    start = recipe
-    if recipe.first:
-        before = str(_run(data, load_recipe(recipe.first), out, options, fabric))
-        teachers = (before,) if recipe.teacher_weight else ()
-        start = replace(recipe, first="", init=before, teachers=teachers)
-    start = with_network(start)
+def _run(
+    data: Dataset, recipe: Recipe, before: Path | None, folder: Path, options: Options, fabric: Fabric
+) -> Path:
+    """One stretch, which starts from the model of the one before, if there is one. A done one stays as it is."""
     training, validation = split_validation(data)
     if not recipe.hold_out:
         training = data
-    folder = out / recipe.name
+    multiple = batch_multiple(recipe, fabric)
+    most = len(training) // multiple * multiple
+    if multiple <= most < recipe.batch_size:
+        if fabric.is_global_zero:
+            complain(f"{recipe.name}: batches of {most}, not {recipe.batch_size}, for {len(training)} faces")
+        recipe = replace(recipe, batch_size=most)
+    start = recipe
+    if before is not None:
+        teachers = (str(before),) if recipe.teacher_weight else ()
+        start = replace(recipe, first="", init=str(before), teachers=teachers)
+    start = with_network(start)
+    made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
+    if _is_finished(folder, start, made, training):
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
-        made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
         finish(network, training, validation, made, folder, fabric)
     fabric.barrier()
     return folder
+
+
+def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:
+    """Whether a folder holds all that this very run would leave in it; `metrics.json` is written last."""
+    try:
+        measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        same = Recipe.from_dict(measured["recipe"]) == made
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        return False  # not there, or of another version
+    checkpoint = folder / "checkpoint.safetensors"
+    return same and is_done(checkpoint, run_identity(start, training), start.epochs)
 
 
 def finish(
@@ -107,8 +139,8 @@ def finish(
     summary = {
         "versions": {
             "mien": mien.__version__,
-            "torch": torch.__version__,
             "python": platform.python_version(),
+            **{package: version(package) for package in _packages(recipe)},
         },
         "commit": _commit(),
         "recipe": asdict(recipe),
@@ -117,6 +149,7 @@ def finish(
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
         "machine": _machine(fabric),
+        "precision": str(fabric.strategy.precision.precision),
         "training_faces": len(training),
         "classes": training.classes,
         "has_votes": training.votes is not None,
@@ -247,6 +280,12 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _packages(recipe: Recipe) -> tuple[str, ...]:
+    """What a run's result depends on."""
+    packages = ("torch", "lightning-fabric", "numpy", "onnx", "onnxruntime")
+    return (*packages, "timm") if recipe.model.startswith("timm/") else packages
 
 
 def _machine(fabric: Fabric) -> str:

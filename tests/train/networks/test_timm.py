@@ -1,4 +1,4 @@
-"""Backbones of timm, for real. It wants a torchvision that fits the PyTorch at hand: mien[dev] is without it."""
+"""Backbones of timm, for real."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mien.datasets import read_dataset
 from mien.errors import ConfigError
 from mien.train.export import Readings, Temperatures, export_onnx
 from mien.train.networks import FaceNet
+from mien.train.processes import share_norms
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.run import train
 
@@ -116,6 +117,15 @@ def unsettled(name: str) -> FaceNet:
             module.running_mean.normal_()
             module.bias.data.normal_()
     return network.eval()
+
+
+def test_norms_that_several_processes_share_keep_their_activation():
+    network = unsettled(NAME)
+    faces = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    before = network(faces).labels
+    names = network.state_dict().keys()
+    assert torch.allclose(share_norms(network)(faces).labels, before, atol=1e-5)
+    assert network.state_dict().keys() == names
 
 
 def test_norms_that_hold_an_activation_are_exported_with_it(tmp_path: Path):

@@ -3,6 +3,7 @@
 import logging
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ class TimmTrunk(Trunk):
 
     mean: Tensor
     std: Tensor
+    backbone: Any  # what it has besides a Module, timm leaves untyped
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()

@@ -119,6 +119,10 @@ def check_space(space: Space, recipe: Recipe) -> None:
                 raise ConfigError(
                     "space: votes is 0, must be above 0: without the crowd's reading, scores differ"
                 )
+        if name == "batch_size" and isinstance(dimension, Range):
+            raise ConfigError(
+                "space: batch_size is a range; write { values = [64, 128] }: not every number can be shared out"
+            )
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -32,7 +32,9 @@ def open_storage(where: str) -> BaseStorage:
         return JournalStorage(JournalFileBackend(where))
     # SQLite lets one process write at a time; the others wait so many seconds.
     options = {"connect_args": {"timeout": 60}} if where.startswith("sqlite") else {}
-    for attempt in range(10):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return RDBStorage(
                 where,
@@ -43,12 +45,11 @@ def open_storage(where: str) -> BaseStorage:
             )
         except (SQLAlchemyError, ImportError, RuntimeError) as error:
             # Two processes may make the tables at the same time.
-            if attempt == 9 or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
+            if attempt == 10 or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise ConfigError(
                     f"--storage {_hidden(where)}: cannot be opened ({_first_line(error)})"
                 ) from error
             time.sleep(0.5)
-    raise AssertionError("the last attempt returns or raises")
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:

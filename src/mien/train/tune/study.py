@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import shutil
 import time
 import warnings
@@ -16,7 +17,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mien.datasets import Dataset, split_validation
-from mien.errors import ConfigError, MienError
+from mien.errors import ConfigError, DivergedError, MienError
 from mien.train.checkpoint import run_identity
 from mien.train.fit import Options, fit, validate
 from mien.train.journal import Epoch
@@ -34,7 +35,7 @@ def score(epoch: Epoch) -> float:
 
     That on the labels alone where no votes are learnt.
     """
-    if epoch.validation_crowd != epoch.validation_crowd:  # NaN
+    if math.isnan(epoch.validation_crowd):
         return epoch.validation_labels
     return (epoch.validation_labels + epoch.validation_crowd) / 2
 
@@ -99,11 +100,14 @@ def tune(
             trial.set_user_attr("folder", place.name)
             try:
                 value = _run(trial, training, validation, with_values(recipe, suggest(trial, space)), place)
-            except KeyboardInterrupt:
-                retry(study, study.get_trials(deepcopy=False)[trial.number])
-                raise
-            except TrialPruned:
+            except (TrialPruned, ConfigError):
                 shutil.rmtree(place, ignore_errors=True)
+                raise
+            except (
+                KeyboardInterrupt,
+                MienError,
+            ):  # such as a full disk: the trial goes on when there is room
+                retry(study, study.get_trials(deepcopy=False)[trial.number])
                 raise
             shutil.rmtree(place, ignore_errors=True)
             return value
@@ -140,9 +144,7 @@ def _run(trial: Trial, training: Dataset, validation: Dataset, recipe: Recipe, f
 
     try:
         network = fit(training, validation, recipe, folder, options=Options(watch=watch))
-    except MienError as error:
-        if isinstance(error, ConfigError) or error.__cause__ is not None:
-            raise  # of the data, the recipe or the disk, and the next trial would fail alike
+    except DivergedError as error:
         trial.set_user_attr("why", "the loss was no number")
         raise TrialPruned from error
     if last is None:  # killed after its last epoch
