@@ -106,14 +106,9 @@ def draw(pool: Dataset, count: int, seed: int) -> Dataset:
 def recipes(model: str, count: int, seed: int) -> dict[str, Recipe]:
     """The ways that are compared, for so many faces a class."""
     from_scratch, from_model = EPOCHS[count]
-    # Few steps: an average over more of them would hold on to the beginning.
-    common = {"batch_size": min(32, count), "ema_decay": 0.9, "seed": seed}
-    scratch = load_recipe("quick").changed(
-        epochs=from_scratch, refine_epochs=from_scratch // 3, learning_rate=0.05, **common
-    )
-    whole = load_recipe("transfer").changed(
-        init=model, epochs=from_model, refine_epochs=from_model // 3, **common
-    )
+    common = {"batch_size": min(32, 3 * count), "seed": seed}
+    scratch = load_recipe("quick").changed(epochs=from_scratch, learning_rate=0.05, **common)
+    whole = load_recipe("transfer").changed(init=model, epochs=from_model, **common)
     return {
         "scratch": scratch,
         "whole_trunk": with_network(whole),
