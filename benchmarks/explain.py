@@ -70,7 +70,9 @@ def main(data: str, faces: str = "35", model: str = "base") -> None:
         ]
     moved = [
         rank_correlation(
-            values[:, 1:], explain_crop(classifier, np.roll(face, 1, axis=1), [word])[word][:, :-1]
+            # What was at column x lies at x + 1 in the face that was moved to the right.
+            values[:, :-1],
+            explain_crop(classifier, np.roll(face, 1, axis=1), [word])[word][:, 1:],
         )
         for face, word, values in zip(images, words, maps, strict=True)
     ]

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -28,9 +29,8 @@ from mien.cli import COMMANDS, main
 from mien.commands.predict import predict
 from mien.labels import CROWD, EXPRESSIONS
 from mien.recognize import Recognizer
-from mien.result import columns
-from mien.writers import TABLE_COLUMNS
-from support import OWN
+from mien.result import COLUMNS, columns
+from support import EXAMPLES, OWN
 
 MIEN = (sys.executable, "-m", "mien")
 # Pictures that are read as faces: nothing is searched, which is quick.
@@ -110,7 +110,7 @@ def test_each_format_on_screen_and_in_a_file(here: Callable, examples: Path, tmp
     assert (int(rows[0]["width"]), int(rows[0]["height"])) == (512, 512)
     assert [row["error"] or None for row in rows] == [None, None, "missing.jpg: no such file: check the path"]
     if format in ("csv", "parquet"):
-        assert tuple(rows[0]) == TABLE_COLUMNS
+        assert tuple(rows[0]) == (*COLUMNS, "error")
         assert [row["expression"] or None for row in rows] == ["happy", None, None]
         return
     assert list(rows[0]) == ["source", "width", "height", "error", "faces"]
@@ -624,3 +624,37 @@ def test_a_wrong_prior_is_told_in_one_line(
     code, printed, complaints = here("predict", save(tmp_path / "a.png"), *FACES, "--prior", path)
     assert (code, printed, len(complaints)) == (2, "", 1)
     assert says in complaints[0]
+
+
+def test_annotated_copies_are_no_input_of_the_next_run(here: Callable, tmp_path: Path):
+    shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "a.jpg")
+    command = (
+        "predict",
+        f"{tmp_path}/*",
+        "--annotate",
+        tmp_path / "drawn",
+        "--detector",
+        "none",
+        "--format",
+        "csv",
+    )
+    first, second = here(*command), here(*command)
+    assert first[0] == second[0] == 0
+    assert first[1] == second[1]
+
+
+def test_copies_differ_on_disks_that_know_no_case(here: Callable, tmp_path: Path):
+    for name in ("party.JPG", "PARTY.png"):
+        shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / name)
+    code, _, errors = here("predict", tmp_path, "--annotate", tmp_path / "drawn", "--detector", "none")
+    assert (code, errors) == (0, [])
+    assert sorted(path.name.lower() for path in (tmp_path / "drawn").iterdir()) == [
+        "party-2.jpg",
+        "party.jpg",
+    ]
+
+
+def test_an_empty_name_is_told(here: Callable, tmp_path: Path):
+    code, _, errors = here("predict", "", "--annotate", tmp_path / "drawn")
+    assert code == 2
+    assert errors == ["mien: an empty name: give a picture, a folder, a pattern or -"]

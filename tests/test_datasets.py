@@ -124,10 +124,14 @@ def test_folders(made_folders: Path):
     ("make", "says"),
     [
         (lambda path: path / "missing", "does not exist"),
+        (lambda path: path / ("x" * 300), "does not exist, or cannot be reached"),
         (lambda path: path, "found an empty folder"),
         (lambda path: _touch(path / "notes.txt").parent, "found notes.txt"),
         (lambda path: _touch(path / "notes.txt"), "found a .txt file"),
-        (lambda path: _touch(path / "fer2013.csv", "a,b\n1,2\n"), "needs the columns emotion, pixels, Usage"),
+        (
+            lambda path: _touch(path / "fer2013.csv", "a,b\n1,2\n"),
+            "no column Usage, emotion, pixels; found a, b",
+        ),
         (lambda path: _touch(path / "fer2013.csv", "emotion,pixels,Usage\n0,1 2 3,Training\n"), "row 0"),
         (
             lambda path: _touch(path / "x.csv", f"emotion,pixels,Usage\n9,{' 1' * 2304},Training\n"),
@@ -272,12 +276,56 @@ def test_no_faces_are_found_in_tables(tmp_path: Path):
         read_dataset(write_csv(tmp_path, votes=False), find_faces=True)
 
 
-def test_a_damaged_picture_of_a_table_is_an_error(tmp_path: Path):
-    row = {"usage": "Training", "emotion": "sad", "image": b"no picture", "ferplus_votes": [1] * 10}
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"image": b"no picture"}, "not a readable picture"),
+        ({"image": None}, r"its image is no bytes of a picture \(NoneType\)"),
+        ({"emotion": "content"}, "'content' is none of angry"),
+        ({"ferplus_votes": [1] * 5}, r"not ten votes \(found \[1, 1, 1, 1, 1\]\)"),
+        ({"ferplus_votes": None}, "not ten votes"),
+        ({"ferplus_votes": [1] * 9 + [None]}, "not ten votes"),
+        ({"ferplus_votes": [1] * 9 + [300]}, "not ten votes"),
+    ],
+)
+def test_a_damaged_row_of_a_table_is_an_error_that_names_it(tmp_path: Path, changes: dict, says: str):
+    good = {
+        "usage": "Training",
+        "emotion": "sad",
+        "image": png(rows(USAGES)[0][2]),
+        "ferplus_votes": [1] * 10,
+    }
+    other = good | {"usage": "PublicTest"}
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.Table.from_pylist([row]), path)
-    with pytest.raises(DatasetError, match="row 0: not a readable picture"):
+    pq.write_table(pa.Table.from_pylist([good, other, good | changes, good]), path)
+    with pytest.raises(DatasetError, match=rf"x\.parquet, row 2: {says}"):
         read_dataset(path)
+
+
+def test_pictures_in_records_are_told(tmp_path: Path):
+    row = {
+        "usage": "Training",
+        "emotion": "sad",
+        "image": {"bytes": b"", "path": ""},
+        "ferplus_votes": [1] * 10,
+    }
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
+    with pytest.raises(DatasetError, match=r"no bytes of a picture \(dict\)"):
+        read_dataset(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"emotion,pixels,Usage\n\xff\xfe", "utf-8"), (b"emotion,pixels,Usage\n" + b"1" * 200_000, "limit")],
+)
+@pytest.mark.parametrize("name", ["fer2013.csv", "fer2013new.csv"])
+def test_a_csv_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes, says: str):
+    write_csv(tmp_path, votes=True)
+    if name == "fer2013new.csv":
+        content = (tmp_path / name).read_bytes().splitlines()[0] + b"\n" + content.split(b"\n")[1]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{name}: not a readable CSV file \(.*{says}"):
+        read_dataset(tmp_path)
 
 
 def test_votes_for_fewer_rows_are_refused(tmp_path: Path):

@@ -191,6 +191,15 @@ def test_names() -> None:
         create_detector("haar")
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"size": 5}, "detector size 5"), ({"max_faces": 0}, "max_faces 0")]
+)
+def test_impossible_limits_are_refused_of_any_detector(name: str, changes: dict[str, int], says: str):
+    with pytest.raises(ConfigError, match=says):
+        create_detector(name, **changes)
+
+
 @pytest.mark.parametrize("arguments", [{"size": 0}, {"size": 31}, {"size": 100_000}, {"size": -640}])
 def test_sizes_out_of_range(arguments: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="32 to 4096"):

@@ -48,14 +48,25 @@ def test_what_is_found(tree: Path, inputs: list[str], found: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("empty", "folder with no pictures"), ("*.gif", "matches no file")]
+    ("name", "says"),
+    [("empty", "folder with no pictures"), ("*.gif", "matches no file"), ("", "an empty name")],
 )
 def test_an_input_without_pictures_is_told(tree: Path, name: str, says: str):
     pictures, complaints = find_pictures([name, "c.webp"])
     assert [picture.path for picture in pictures] == ["c.webp"]
     assert len(complaints) == 1
-    assert complaints[0].startswith(f"{name}: ")
+    assert complaints[0].startswith(f"{name}: " if name else "an empty name: ")
     assert says in complaints[0]
+
+
+@pytest.mark.parametrize("pattern", ["*", "**/*.jpg", "a/*"])
+def test_a_pattern_finds_nothing_of_what_is_skipped(tree: Path, pattern: str):
+    before = [picture.path for picture in find_pictures([pattern])[0]]
+    drawn = tree / "a" / "drawn"
+    drawn.mkdir()
+    (drawn / "1.jpg").touch()
+    assert [picture.path for picture in find_pictures([pattern], skip=drawn)[0]] == before
+    assert len(find_pictures([pattern])[0]) == len(before) + 1
 
 
 def test_places_below_the_folder_are_kept(tree: Path):

@@ -42,7 +42,19 @@ def test_models_are_found_by_name_folder_and_file(tiny_model: Path):
     assert shipped_models() == ["base", "nano"]
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "../errors", "detector"])
-def test_unknown_models_are_refused_by_name(name: str):
-    with pytest.raises(ModelError, match="base"):
-        find_model(name or "no such folder")
+@pytest.mark.parametrize("name", ["nobody", "", "../errors", "detector", "x" * 300, Path("base")])
+def test_unknown_models_are_refused_by_name(
+    name: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="name one of base"):
+        find_model(name)
+
+
+def test_a_path_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("base").mkdir()
+    Path("base", "model.onnx").touch()
+    assert find_model(Path("base")) == Path("base/model.onnx")
+    assert find_model("./base") == Path("base/model.onnx")
+    assert find_model("base").is_absolute()

@@ -3,6 +3,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,7 +66,7 @@ def test_a_card_that_is_out_of_date_is_named(tmp_path: Path, monkeypatch: pytest
     assert module.main(check=True) == 1
 
 
-@pytest.mark.parametrize("name", ["road", "speed", "memory"])
+@pytest.mark.parametrize("name", ["road", "speed", "memory", "explain", "priors"])
 def test_results_are_of_the_model_that_ships(name: str):
     assert result(name)["model_sha256"] == sha256("base")
 
@@ -77,7 +78,14 @@ def test_the_evaluation_beside_a_model_is_of_this_very_file(model: str):
 
 
 def test_the_comparison_is_with_the_model_that_ships():
-    assert result("compare")["models"][0] == {"name": "base", "sha256": sha256("base")}
+    first = result("compare")["models"][0]
+    assert (first["name"], first["sha256"]) == ("base", sha256("base"))
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_evaluation_says_how_many_views_the_model_takes(model: str):
+    recipe = tomllib.loads(find_model(model).with_name("recipe.toml").read_text())
+    assert evaluation(model)["protocol"]["views"] == (2 if recipe.get("mirror") else 1)
 
 
 def test_the_shipped_model_is_as_good_as_was_asked():

@@ -30,6 +30,8 @@ def test_shares_are_in_proportion():
         ({"a": 0, "b": 0, "c": 0}, "all numbers are 0"),
         ("odd", "'odd': give 'even', or a number for each"),
         ([1, 1, 1], "give 'even', or a number for each"),
+        (np.ones(3), "give 'even', or a number for each"),
+        ({"a": 1, "b": 1, "c": 10**400}, "c = 1000"),
     ],
 )
 def test_a_prior_that_is_none_is_refused(prior, says: str):

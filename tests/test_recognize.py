@@ -176,13 +176,19 @@ def test_what_the_caller_closes_or_reuses_was_read_before(crops_only: Recognizer
             assert_alike(faces, alone)
 
 
-def test_an_error_of_the_callers_own_generator_comes_through(crops_only: Recognizer):
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_an_error_of_the_callers_own_generator_comes_after_what_was_read(
+    batch_size: int, crops_only: Recognizer
+):
     def images() -> Iterator[np.ndarray]:
-        yield small(1)
+        for number in range(5):
+            yield small(number)
         raise RuntimeError("the camera is gone")
 
+    results: list[Faces] = []
     with pytest.raises(RuntimeError, match="the camera is gone"):
-        list(crops_only.predict_many(images()))
+        results.extend(crops_only.predict_many(images(), batch_size=batch_size))
+    assert len(results) == 5
 
 
 def test_without_a_detector_the_picture_is_the_face(crops_only: Recognizer, astronaut: Path):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +13,7 @@ from rich.cells import cell_len
 from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.result import COLUMNS, Face, Faces, columns
-from mien.writers import TABLE_COLUMNS, TableWriter, format_of, held_interrupt, open_writer
+from mien.writers import TableWriter, format_of, held_interrupt, open_writer
 
 FORMATS = ("json", "jsonl", "csv", "parquet")
 
@@ -111,7 +110,7 @@ def test_csv_holds_a_row_a_face_or_one_that_says_why_there_is_none(tmp_path: Pat
     with (tmp_path / "out.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    assert tuple(reader.fieldnames) == TABLE_COLUMNS == (*COLUMNS, "error")
+    assert tuple(reader.fieldnames) == (*COLUMNS, "error")
     assert [row["source"] for row in rows] == ["two.jpg", "two.jpg", "nobody.jpg", "broken.jpg"]
     assert [row["face"] for row in rows] == ["0", "1", "", ""]
     assert [row["expression"] for row in rows] == ["happy", "sad", "", ""]
@@ -124,8 +123,8 @@ def test_csv_holds_a_row_a_face_or_one_that_says_why_there_is_none(tmp_path: Pat
 def test_parquet_holds_the_rows_of_csv_with_types(tmp_path: Path):
     write(tmp_path / "out.parquet", ALL)
     table = pq.read_table(tmp_path / "out.parquet")
-    assert tuple(table.column_names) == TABLE_COLUMNS
-    types = {name: str(table.schema.field(name).type) for name in TABLE_COLUMNS}
+    assert tuple(table.column_names) == (*COLUMNS, "error")
+    types = {name: str(table.schema.field(name).type) for name in (*COLUMNS, "error")}
     assert {name for name, kind in types.items() if kind == "string"} == {"source", "expression", "error"}
     assert {name for name, kind in types.items() if kind == "int64"} == {"width", "height", "face"}
     rows = table.to_pylist()
@@ -239,7 +238,7 @@ def test_ctrl_c_stays_ignored_where_it_was(ctrl_c: Callable[[], None]):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_ctrl_c_while_the_file_is_ended_leaves_it_whole(tmp_path: Path, ending: str, ctrl_c: Callable):
     path = tmp_path / f"out.{ending}"
-    with suppress(KeyboardInterrupt), open_writer(ending, path, []) as writer:
+    with pytest.raises(KeyboardInterrupt), open_writer(ending, path, []) as writer:  # noqa: PT012
         close = writer.close
         writer.close = lambda: (ctrl_c(), close())
         writer.write(TWO)

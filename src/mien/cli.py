@@ -63,7 +63,7 @@ def main() -> NoReturn:
         sys.exit(141)
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
-        complain(f"cannot write the results: {error.strerror or error}{place}")
+        complain(f"cannot be read or written: {error.strerror or error}{place}")
         sys.exit(2)
     except KeyboardInterrupt:
         complain("stopped; what was written so far is whole")

@@ -12,10 +12,12 @@ The shapes are told apart by looking:
 import csv
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -123,16 +125,18 @@ def read_dataset(path: str | Path, split: str = "train", *, find_faces: bool = F
 
 
 def _reader(path: Path, find_faces: bool) -> Callable[[str], Dataset]:
-    table = path / "fer2013.csv" if path.is_dir() else path
-    if table.suffix in (".csv", ".parquet") and table.is_file():
+    # os.path, not Path, asks what lies there: Path raises where a folder may not be entered or a name is too long.
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    table = path / "fer2013.csv" if is_folder else path
+    if table.suffix in (".csv", ".parquet") and os.path.isfile(table):  # noqa: PTH113
         if find_faces:
             raise ConfigError(
                 f"{path}: holds faces that are cut out; faces are found in folders of photographs"
             )
         return lambda split: (_read_csv if table.suffix == ".csv" else _read_parquet)(table, split)
-    if path.is_dir() and (_has_splits(path) or len(_subfolders(path)) >= 2):
+    if is_folder and (_has_splits(path) or len(_subfolders(path)) >= 2):
         return lambda split: _read_folders(path, split, find_faces)
-    found = "nothing: it does not exist" if not path.exists() else _contents(path)
+    found = _contents(path) if os.path.exists(path) else "nothing: it does not exist, or cannot be reached"  # noqa: PTH110
     raise DatasetError(
         f"{path}: looked for train/ and test/ folders, two or more folders of classes, fer2013.csv, or a .parquet "
         f"or .csv file; found {found}"
@@ -243,23 +247,25 @@ def _read_parquet(path: Path, split: str) -> Dataset:
         table = pq.read_table(path, columns=["usage", "emotion", "image", "ferplus_votes"])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(f"{path}: not a Parquet file of FER-2013 ({_first_line(error)})") from error
-    table = table.filter(pc.is_in(table["usage"].cast(pa.string()), pa.array(SPLITS[split])))
-    images = [
-        _face(io.BytesIO(image), f"{path}, row {row}") for row, image in enumerate(table["image"].to_pylist())
-    ]
-    labels = [_label(name, str(path)) for name in table["emotion"].to_pylist()]
-    votes = np.array(table["ferplus_votes"].to_pylist(), dtype=np.uint8).reshape(-1, len(CROWD))
-    return Dataset(_stack(images), np.array(labels, dtype=np.int64), votes[:, _TO_CROWD])
+    chosen = np.flatnonzero(pc.is_in(table["usage"].cast(pa.string()), pa.array(SPLITS[split])).to_numpy())
+    images, labels, votes = [], [], []
+    for row, record in zip(chosen.tolist(), table.take(pa.array(chosen)).to_pylist(), strict=True):
+        where = f"{path}, row {row}"
+        if not isinstance(record["image"], bytes):
+            raise DatasetError(
+                f"{where}: its image is no bytes of a picture ({type(record['image']).__name__})"
+            )
+        images.append(_face(io.BytesIO(record["image"]), where))
+        labels.append(_label(record["emotion"], where))
+        votes.append(_ten_votes(record["ferplus_votes"], where))
+    return Dataset(_stack(images), np.array(labels, dtype=np.int64), _in_our_order(votes))
 
 
 def _read_csv(path: Path, split: str) -> Dataset:
     usages = SPLITS[split]
     images, labels, rows, all_usages = [], [], [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if {"emotion", "pixels", "Usage"} - set(reader.fieldnames or ()):
-            raise DatasetError(f"{path}: needs the columns emotion, pixels, Usage; found {reader.fieldnames}")
-        for row, record in enumerate(reader):
+    with _rows_of(path, ("emotion", "pixels", "Usage")) as records:
+        for row, record in enumerate(records):
             all_usages.append(record["Usage"])
             if record["Usage"] not in usages:
                 continue
@@ -290,21 +296,52 @@ def _read_votes(path: Path, usages: list[str]) -> NDArray[np.uint8] | None:
     """
     if not path.is_file():
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"Usage", *FERPLUS_COLUMNS} - set(reader.fieldnames or ())
-        if missing:
-            raise DatasetError(f"{path}: no column {', '.join(sorted(missing))}")
+    with _rows_of(path, ("Usage", *FERPLUS_COLUMNS)) as reader:
         records = list(reader)
     if [record["Usage"] for record in records] != usages:
         raise DatasetError(f"{path}: its rows are not those of fer2013.csv (other number or other usages)")
-    rows = []
-    for row, record in enumerate(records):
-        try:
-            rows.append(np.array([record[name] for name in FERPLUS_COLUMNS], dtype=np.uint8))
-        except (ValueError, OverflowError, TypeError) as error:
-            raise DatasetError(f"{path}, row {row}: not ten votes ({error})") from error
-    return np.array(rows, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
+    return _in_our_order(
+        [
+            _ten_votes([record[name] for name in FERPLUS_COLUMNS], f"{path}, row {row}")
+            for row, record in enumerate(records)
+        ]
+    )
+
+
+@contextmanager
+def _rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[Iterator[dict[str, str]]]:
+    """The rows of a CSV file with these columns.
+
+    Raises:
+        DatasetError: on the way in, a column is missing; at any time, the file cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if missing := sorted(set(columns) - set(reader.fieldnames or ())):
+                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                raise DatasetError(f"{path}: no column {', '.join(missing)}; found {found[:200]}")
+            yield reader
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: not a readable CSV file ({_first_line(error)})") from error
+
+
+def _ten_votes(votes: Any, where: str) -> NDArray[np.uint8]:
+    """The votes of one face, in FER+'s order."""
+    try:
+        given = np.array(votes, dtype=np.uint8)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise DatasetError(f"{where}: not ten votes ({error})") from error
+    if given.shape != (len(CROWD),):
+        raise DatasetError(f"{where}: not ten votes (found {votes!r:.80})")
+    return given
+
+
+def _in_our_order(votes: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Rows of votes in FER+'s order, in that of `CROWD`."""
+    return np.array(votes, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
 
 
 def _face(file: io.BytesIO, name: str) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ it is the centre of a face, how large that face is, and where its eyes, nose and
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from mien.runtime import onnx_runtime
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-DETECTORS: tuple[str, ...] = ("centerface", "none")
+DetectorName = Literal["centerface", "none"]
+DETECTORS: tuple[str, ...] = get_args(DetectorName)
 
 # The network's strides: its inputs' sides are multiples of 32, its outputs have a cell for 4 pixels.
 _STRIDE = 32
@@ -101,14 +102,11 @@ class CenterFace:
             ConfigError: A value is out of range.
             ModelError: The network's file is missing or damaged.
         """
-        if not _SIZES[0] <= size <= _SIZES[1]:
-            raise ConfigError(f"detector size {size}: choose from {_SIZES[0]} to {_SIZES[1]} pixels")
+        _check_limits(size, max_faces)
         if not 0 < threshold <= 1:
             raise ConfigError(f"detector threshold {threshold}: choose above 0 and at most 1")
         if threads is not None and threads < 1:
             raise ConfigError(f"detector threads {threads}: choose 1 or more, or None")
-        if max_faces is not None and max_faces < 1:
-            raise ConfigError(f"max_faces {max_faces}: choose 1 or more, or None")
         self.size = size
         self.threshold = threshold
         self.max_faces = max_faces
@@ -256,11 +254,17 @@ def create_detector(
     Raises:
         ConfigError: The name is unknown, or a value is out of range.
     """
-    if name == "centerface":
-        return CenterFace(size=size, max_faces=max_faces, threads=threads)
-    if name == "none":
-        return None
-    raise ConfigError(f"detector {name!r} is unknown: choose from {', '.join(DETECTORS)}")
+    if name not in DETECTORS:
+        raise ConfigError(f"detector {name!r} is unknown: choose from {', '.join(DETECTORS)}")
+    _check_limits(size, max_faces)
+    return CenterFace(size=size, max_faces=max_faces, threads=threads) if name == "centerface" else None
+
+
+def _check_limits(size: int, max_faces: int | None) -> None:
+    if not _SIZES[0] <= size <= _SIZES[1]:
+        raise ConfigError(f"detector size {size}: choose from {_SIZES[0]} to {_SIZES[1]} pixels")
+    if max_faces is not None and max_faces < 1:
+        raise ConfigError(f"max_faces {max_faces}: choose 1 or more, or None")
 
 
 def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], limit: float) -> NDArray[np.intp]:

@@ -1,8 +1,8 @@
 """Draws faces on a picture: a box, a label, and where there is room the probabilities as bars.
 
 Sizes follow the picture and the face, so that the drawing reads the same on a thumbnail and on a poster.
-Labels and bars never cover a face, a label or other bars; where no room is left for a label, the box's
-colour alone tells the expression.
+Labels and bars never cover a face, a label or other bars, but for the label of a face that fills the picture,
+which lies over the forehead; where no room is left for a label, the box's colour alone tells the expression.
 """
 
 import unicodedata

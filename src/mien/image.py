@@ -70,7 +70,8 @@ def read_image(source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
         max_pixels: a picture with more pixels is refused, before it is decoded.
 
     Returns:
-        RGB, uint8, shape (H, W, 3), contiguous. An array given in just this form is returned as it is.
+        RGB, uint8, shape (H, W, 3), contiguous. Of an array given in just this form, a view that
+            cannot be written to.
 
     Raises:
         ImageError: the picture is missing, unreadable, no picture, damaged, cut short or too large.

@@ -33,7 +33,8 @@ def find_pictures(inputs: Sequence[str], *, skip: Path | None = None) -> tuple[l
 
     Args:
         inputs: files, folders, glob patterns, or `STDIN`.
-        skip: a folder that is not entered below a named one: what we wrote there is no input.
+        skip: a folder that is not entered below a named one, nor found by a pattern: what we wrote there is no
+            input.
 
     Returns:
         The pictures, and a one-line complaint for each input that names none. A single file that does not exist
@@ -42,12 +43,19 @@ def find_pictures(inputs: Sequence[str], *, skip: Path | None = None) -> tuple[l
     pictures: dict[str, Picture] = {}
     complaints: list[str] = []
     for name in inputs:
+        if not name:
+            complaints.append("an empty name: give a picture, a folder, a pattern or -")
+            continue
         before = len(complaints)
         found = list(_expand(name, skip, complaints))
         if not found and len(complaints) == before:
-            kind = "folder with no pictures" if os.path.isdir(name) else "pattern that matches no file"
             endings = " ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
-            complaints.append(f"{name}: a {kind} (looked for {endings})")
+            kind = (
+                f"folder with no pictures (looked for {endings})"
+                if os.path.isdir(name)
+                else "pattern that matches no file"
+            )
+            complaints.append(f"{name}: a {kind}")
         for picture in found:
             pictures.setdefault(picture.path, picture)
     return list(pictures.values()), complaints
@@ -63,7 +71,10 @@ def _expand(name: str, skip: Path | None, complaints: list[str]) -> Iterator[Pic
     elif os.path.isdir(name):
         yield from _walk(name, skip, complaints)
     elif glob.has_magic(name) and not os.path.exists(name):
+        ours = os.path.realpath(skip) if skip else None
         for match in sorted(glob.glob(name, recursive=True)):  # noqa: PTH207 - the user's own pattern
+            if ours and (os.path.realpath(match) + os.sep).startswith(ours + os.sep):
+                continue
             if os.path.isdir(match):
                 yield from _walk(match, skip, complaints)
             else:

@@ -55,13 +55,11 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     Raises:
         ModelError: there is none.
     """
-    shipped = Path(str(files("mien") / "model" / str(model) / "model.onnx"))
-    if str(model) in shipped_models():
-        return shipped
-    path = Path(model)
-    if path.is_dir():
-        path = path / "model.onnx"
-    if not path.is_file():
+    if model in shipped_models():  # a name; a Path is one even if it is called so
+        return Path(str(files("mien") / "model" / str(model) / "model.onnx"))
+    # os.path, not Path, asks what lies there: Path raises where a folder may not be entered or a name is too long.
+    path = Path(model, "model.onnx") if os.path.isdir(model) else Path(model)  # noqa: PTH112
+    if not os.path.isfile(path):  # noqa: PTH113
         raise ModelError(
             f"no model {str(model)!r}: name one of {', '.join(shipped_models()) or 'none shipped'}, "
             "a folder that holds model.onnx, or an .onnx file"

@@ -27,6 +27,15 @@ Prior: TypeAlias = Mapping[str, float] | Literal["even"]
 """A number for each expression, in proportion to its share; or ``even``, all alike."""
 
 
+def parse_prior(given: str) -> Prior:
+    """What a person gives on the command line: ``even``, or the path of a file.
+
+    Raises:
+        ConfigError: see `read_prior`.
+    """
+    return EVEN if given == EVEN else read_prior(Path(given))
+
+
 def read_prior(path: Path) -> dict[str, float]:
     """Reads a prior from a file: TOML, or JSON if its name ends so, with one number for each expression.
 
@@ -40,7 +49,7 @@ def read_prior(path: Path) -> dict[str, float]:
         raise ConfigError(
             f"prior {path}: cannot be read ({error.strerror}); give {EVEN} or a file"
         ) from error
-    except ValueError as error:  # of JSON, TOML and UTF-8 alike
+    except (ValueError, RecursionError) as error:  # of JSON, TOML and UTF-8 alike
         reason = " ".join(str(error).split())
         raise ConfigError(f"prior {path}: is neither TOML nor JSON as its name says ({reason})") from error
     if not isinstance(content, dict):
@@ -54,7 +63,7 @@ def prior_shares(prior: Prior, expressions: Sequence[str]) -> NDArray[np.float64
     Raises:
         ConfigError: an expression is missing, a name is none, or a number is negative, not finite, or all are 0.
     """
-    if prior == EVEN:
+    if isinstance(prior, str) and prior == EVEN:
         return np.full(len(expressions), 1 / len(expressions))
     if not isinstance(prior, Mapping):
         raise ConfigError(f"prior {prior!r}: give {EVEN!r}, or a number for each of {', '.join(expressions)}")
@@ -65,7 +74,7 @@ def prior_shares(prior: Prior, expressions: Sequence[str]) -> NDArray[np.float64
         raise ConfigError(f"prior: {trouble}; it needs one number for each of {', '.join(expressions)}")
     for name, value in prior.items():
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0:
+        if not number or not _is_finite(value) or value < 0:
             raise ConfigError(f"prior: {name} = {value!r}, must be a number of 0 or more")
     shares = np.array([float(prior[name]) for name in expressions])
     if not shares.any():
@@ -74,6 +83,13 @@ def prior_shares(prior: Prior, expressions: Sequence[str]) -> NDArray[np.float64
     shares /= shares.max()
     relative: NDArray[np.float64] = shares / shares.sum()
     return relative
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
 
 
 def shift(

@@ -105,7 +105,8 @@ class Recognizer:
     def predict_many(self, images: Iterable[ImageSource], *, batch_size: int = 32) -> Iterator[Faces]:
         """Reads many pictures, in constant memory, however many there are.
 
-        A picture that cannot be read becomes a `Faces` whose `error` says why; the rest go on.
+        A picture that cannot be read becomes a `Faces` whose `error` says why; the rest go on. What `images`
+        itself raises comes after the faces of all pictures before.
 
         Args:
             images: pictures as `predict` takes them, drawn one by one as they are needed.
@@ -125,13 +126,17 @@ class Recognizer:
     def _predict_many(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Faces]:
         waiting: list[_Found] = []
         gathered = 0
-        for image, decoded in _ahead(self._keep, images):
-            waiting.append(self._find(image, decoded))
-            gathered += max(1, len(waiting[-1].crops))
-            if gathered >= batch_size:
-                yield from self._read(waiting)
-                waiting, gathered = [], 0
-        yield from self._read(waiting)
+        try:
+            for image, decoded in _ahead(self._keep, images):
+                waiting.append(self._find(image, decoded))
+                gathered += max(1, len(waiting[-1].crops))
+                if gathered >= batch_size:
+                    full, waiting, gathered = waiting, [], 0
+                    yield from self._read(full, batch_size)
+        except Exception:  # of whoever gives the pictures: those before are done
+            yield from self._read(waiting, batch_size)
+            raise
+        yield from self._read(waiting, batch_size)
 
     def classify(self, crops: NDArray[np.uint8], *, batch_size: int = 64) -> Predictions:
         """Reads faces that are cut out already; nothing is searched or turned.
@@ -150,6 +155,10 @@ class Recognizer:
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
+        if not isinstance(crops, np.ndarray):
+            raise ImageError(
+                f"crops: a {type(crops).__name__}, must be one uint8 array, as np.stack makes of several"
+            )
         if crops.dtype != np.uint8 or crops.ndim not in (3, 4) or (crops.ndim == 4 and crops.shape[3] != 3):
             raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")
         if 0 in crops.shape[1:]:
@@ -164,9 +173,13 @@ class Recognizer:
     def _keep(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
         """As `_decode`, in memory of its own: an array may be overwritten before it is looked at."""
         pixels = self._decode(image)
-        return (
-            pixels.copy() if isinstance(image, np.ndarray) and not isinstance(pixels, ImageError) else pixels
-        )
+        if (
+            isinstance(image, np.ndarray)
+            and isinstance(pixels, np.ndarray)
+            and np.may_share_memory(image, pixels)
+        ):
+            return pixels.copy()
+        return pixels
 
     def _decode(self, image: ImageSource) -> "NDArray[np.uint8] | ImageError":
         try:
@@ -192,13 +205,14 @@ class Recognizer:
         sides = crop_sides(detections.boxes)
         return _Found(describe(image), origin, (width, height), detections, crops, sides, None)
 
-    def _read(self, pictures: "list[_Found]") -> list[Faces]:
-        """The expressions of all the faces of several pictures, in one go."""
+    def _read(self, pictures: "list[_Found]", batch_size: int = 64) -> list[Faces]:
+        """The expressions of all the faces of several pictures."""
         if not pictures:
             return []
         readings = self._classifier.classify(
             np.concatenate([picture.crops for picture in pictures]),
             sides=np.concatenate([picture.sides for picture in pictures]),
+            batch_size=batch_size,
         )
         results, first = [], 0
         for picture in pictures:
@@ -207,7 +221,15 @@ class Recognizer:
             width, height = picture.width_height
             error = None if picture.error is None else str(picture.error)
             results.append(
-                Faces(picture.source, width, height, faces, error, picture.origin, self.expressions)
+                Faces(
+                    picture.source,
+                    width,
+                    height,
+                    faces,
+                    error,
+                    _origin=picture.origin,
+                    expressions=self.expressions,
+                )
             )
             first = rows.stop
         return results
@@ -264,21 +286,28 @@ def _floats(values: NDArray[np.float32]) -> Any:
 
 
 def _ahead(work: Any, items: Iterable[Any], depth: int = 2) -> Iterator[tuple[Any, Any]]:
-    """Each item with the result of `work` on it, done in a thread up to `depth` items ahead of the reader."""
+    """Each item with the result of `work` on it, done in a thread up to `depth` items ahead of the reader.
+
+    What `items` raises is raised after the items before have been given.
+    """
     pending: deque[tuple[Any, Future[Any]]] = deque()
     source = iter(items)
     with ThreadPoolExecutor(1) as pool:
+        trouble: list[Exception] = []
 
         def draw(count: int) -> None:
-            for item in islice(source, count):
-                if isinstance(item, str | os.PathLike | bytes):
-                    pending.append((item, pool.submit(work, item)))
-                    continue
-                # Whoever gave an open file or an array may close or reuse it as soon as the next one is drawn;
-                # and standard input may keep us waiting, where Ctrl-C must end it.
-                done: Future[Any] = Future()
-                done.set_result(work(item))
-                pending.append((item, done))
+            try:
+                for item in islice(source, 0 if trouble else count):
+                    if isinstance(item, str | os.PathLike | bytes):
+                        pending.append((item, pool.submit(work, item)))
+                        continue
+                    # Whoever gave an open file or an array may close or reuse it as soon as the next one is drawn;
+                    # and standard input may keep us waiting, where Ctrl-C must end it.
+                    done: Future[Any] = Future()
+                    done.set_result(work(item))
+                    pending.append((item, done))
+            except Exception as error:
+                trouble.append(error)
 
         try:
             draw(depth)
@@ -287,5 +316,7 @@ def _ahead(work: Any, items: Iterable[Any], depth: int = 2) -> Iterator[tuple[An
                 worked = result.result()
                 draw(1)
                 yield item, worked
+            if trouble:
+                raise trouble[0]
         finally:
             pool.shutdown(cancel_futures=True)

@@ -40,7 +40,7 @@ COLUMNS: Final = columns(EXPRESSIONS)
 
 def percent(share: float) -> str:
     """A share as people read it; never 0 % or 100 % of what is merely unlikely or likely."""
-    if 0 < share < 0.005:
+    if 0 < share <= 0.005:
         return "<1%"
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
@@ -123,8 +123,8 @@ class Faces(Sequence[Face]):
     faces: tuple[Face, ...] = ()
     error: str | None = None
     # What the picture was read from, for draw(): never decoded pixels, so that thousands of Faces stay small.
-    _origin: "ImageSource | None" = field(default=None, compare=False)
-    expressions: tuple[str, ...] = EXPRESSIONS
+    _origin: "ImageSource | None" = field(default=None, compare=False, kw_only=True)
+    expressions: tuple[str, ...] = field(default=EXPRESSIONS, kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -194,13 +194,13 @@ class Faces(Sequence[Face]):
             ImageError: the picture could not be read, is gone, or is another one by now.
         """
         from mien.draw import draw_faces
-        from mien.image import read_image
+        from mien.image import DEFAULT_MAX_PIXELS, read_image
 
         if self.error is not None or self.width is None or self.height is None:
             raise ImageError(self.error or f"{self.source}: was not read, so there is nothing to draw on")
         if self._origin is None:
             raise ImageError(f"{self.source}: was not kept: use mien.draw.draw_faces(image, faces)")
-        image = read_image(self._origin, max_pixels=self.width * self.height)
+        image = read_image(self._origin, max_pixels=max(DEFAULT_MAX_PIXELS, self.width * self.height))
         if image.shape[:2] != (self.height, self.width):
             raise ImageError(f"{self.source}: has changed since it was read: predict it again")
         return draw_faces(image, self.faces)

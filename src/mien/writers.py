@@ -275,9 +275,6 @@ class ParquetWriter:
         self._rows = []
 
 
-TABLE_COLUMNS = (*COLUMNS, "error")
-
-
 def table_rows(faces: Faces) -> list[dict[str, Any]]:
     """A row a face; where there is none, one row that says so, so that no picture is missing from a table."""
     rows = faces.rows() or [{"width": faces.width, "height": faces.height, "error": faces.error}]

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from mien.evaluate.answers import (
 from mien.evaluate.run import fitting
 from mien.labels import CROWD, EXPRESSIONS
 
+CROWD_COLUMNS = [f"crowd_{word}" for word in CROWD]
+VOTE_COLUMNS = [f"votes_{word}" for word in CROWD]
 EVEN = [str(round(1 / 7, 4))] * 7
 
 
@@ -102,6 +105,31 @@ def test_a_key_of_digits_stays_a_key(tmp_path: Path):
         (["row", "angry", "sad"], [[0, "", 1.0]], "none missing"),
         (["row", "angry"], [[0, 1.0]], "needs a column for each expression"),
         (["row", "image", "answer"], [[0, "no key", "sad"]], "hexadecimal"),
+        (
+            ["row", *CROWD_COLUMNS],
+            [[0, *[0.1] * 10]],
+            "with columns crowd_..., probabilities_... are needed too",
+        ),
+        (
+            ["row", "answer", "label", *VOTE_COLUMNS],
+            [[0, "sad", "sad", 0.8, 0.2, *[0] * 8]],
+            "row 0: votes must be whole",
+        ),
+        (
+            ["row", "answer", "label", *VOTE_COLUMNS],
+            [[0, "sad", "sad", -1, *[0] * 9]],
+            "row 0: votes must be whole",
+        ),
+        (
+            ["row", "answer", "label", *VOTE_COLUMNS],
+            [[0, "sad", "sad", 300, *[0] * 9]],
+            "row 0: votes must be whole",
+        ),
+        (
+            ["row", "answer", "label", *VOTE_COLUMNS],
+            [[0, "sad", "contempt", 10, *[0] * 9]],
+            "'label' must be one of",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, header: list[str], rows: list, says: str):
@@ -130,3 +158,22 @@ def test_predictions_must_be_about_these_faces(voted: Path, tmp_path: Path):
     swapped = replace(good, images=good.images[::-1])  # type: ignore[index]
     with pytest.raises(DatasetError, match="row 0: is about another picture"):
         fitting(swapped, data, "swapped.csv")
+    said = [(EXPRESSIONS[label], *votes) for label, votes in zip(data.labels, data.votes, strict=True)]
+    header = ["row", *EXPRESSIONS, "label", *VOTE_COLUMNS]
+    for change, says in (
+        ({}, None),
+        ({"label": "fear"}, "row 3: has another label"),
+        ({"votes": 9}, "row 3"),
+    ):
+        rows = [[row, *EVEN, *said[row]] for row in range(len(data))]
+        if change:
+            rows[3] = [
+                3,
+                *EVEN,
+                change.get("label", said[3][0]),
+                change.get("votes", said[3][1]),
+                *said[3][2:],
+            ]
+        file = read_predictions(write(tmp_path / "said.csv", header, *rows))
+        with pytest.raises(DatasetError, match=says) if says else contextlib.nullcontext():
+            fitting(file, data, "said.csv")

@@ -78,6 +78,19 @@ def test_models_may_order_their_words_differently():
     assert found["truths"]["labels"]["against_first"][0]["mcnemar_p"] == 1.0
 
 
+def test_a_page_of_models_of_which_one_knows_a_word_more(tmp_path: Path):
+    labels = np.arange(70) % 7
+    wider = (*EXPRESSIONS, "contempt")
+    for models in ([("a", wider), ("b", EXPRESSIONS)], [("b", EXPRESSIONS), ("a", wider)]):
+        found = compare(
+            [model(name, labels, words) for name, words in models], People(EXPRESSIONS, labels, None)
+        )
+        write_comparison(found, tmp_path / "side.html")
+        page = (tmp_path / "side.html").read_text()
+        assert "<th>contempt</th><td>0</td>" in page
+        assert "<td>–</td>" in page
+
+
 @pytest.fixture(scope="module")
 def files(voted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What mien says of the made-up faces; and a peer that says the label of most of them, and nothing else."""
@@ -122,6 +135,11 @@ def test_wrong_use_is_told(files: tuple[Path, Path], voted: Path, tmp_path: Path
         gather(["base", peer], None, "test")
     with pytest.raises(ConfigError, match="none of the files has the column 'label'"):
         gather([peer, peer], None, "test")
+    (tmp_path / "other.csv").write_text(
+        "row,answer,label\n" + "".join(f"{row},sad,angry\n" for row in range(42))
+    )
+    with pytest.raises(DatasetError, match=r"other\.csv, row \d+: has another label"):
+        gather([mien, str(tmp_path / "other.csv")], None, "test")
     (tmp_path / "short.csv").write_text("row,answer\n0,sad\n")
     with pytest.raises(DatasetError, match=r"short\.csv: is about other faces"):
         gather([mien, str(tmp_path / "short.csv")], None, "test")

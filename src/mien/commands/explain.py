@@ -29,8 +29,8 @@ def explain(
 ) -> int:
     """Shows which parts of a face the answer rests on.
 
-    Each part of a face is covered in turn and the model asked again: where the share of an expression falls, the
-    answer rests on that part.
+    Parts of a face are hidden, about half of them at a time and in many ways, and the model is asked again: where
+    the share of an expression falls when a part is hidden, the answer rests on that part.
 
     Parameters
     ----------

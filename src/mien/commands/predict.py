@@ -4,26 +4,27 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from mien.console import complain, progress
+from mien.detect import DetectorName
 from mien.errors import ConfigError, ImageError
 from mien.inputs import MAX_STDIN, STDIN, Picture, find_pictures, same
-from mien.prior import read_prior
+from mien.prior import parse_prior
 from mien.recognize import Recognizer
 from mien.result import Faces, columns
-from mien.writers import format_of, held_interrupt, open_writer
+from mien.writers import Format, format_of, held_interrupt, open_writer
 
 
 def predict(
     # A lone hyphen is an input, so all that begin with one come here.
     *inputs: Annotated[str, Parameter(required=True, allow_leading_hyphen=True)],
-    detector: Literal["centerface", "none"] = "centerface",
+    detector: DetectorName = "centerface",
     detector_size: int = 640,
     model: str = "base",
-    format: Literal["table", "json", "jsonl", "csv", "parquet"] | None = None,
+    format: Format | None = None,
     out: Path | None = None,
     annotate: Path | None = None,
     max_pixels: int = 100_000_000,
@@ -35,7 +36,8 @@ def predict(
     Parameters
     ----------
     inputs
-        Pictures, folders (searched to any depth), glob patterns, or - for a picture on standard input.
+        Pictures, folders (searched to any depth, but for links to folders), glob patterns, or - for a picture on
+        standard input.
     detector
         What finds the faces; none reads each picture as one face that is cut out already.
     detector_size
@@ -54,7 +56,7 @@ def predict(
         CPU threads to use; by default all.
     prior
         How often each expression is to be expected in your pictures: even, or a TOML or JSON file with a number
-        for each. By default as among the pictures the model was made with.
+        for each. By default answers are left as the model was made.
     """
     for name in inputs:
         if name.startswith("-") and name != STDIN:
@@ -75,12 +77,12 @@ def predict(
         detector_size=detector_size,
         max_pixels=max_pixels,
         threads=threads,
-        prior="even" if prior == "even" else read_prior(Path(prior)) if prior is not None else None,
+        prior=None if prior is None else parse_prior(prior),
     )
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
     # As bytes, standard input can be drawn on too.
-    sources = (sys.stdin.buffer.read(MAX_STDIN) if name == STDIN else name for name in names)
+    sources = (_read_stdin() if name == STDIN else name for name in names)
     # Small batches: results should come as they are made, and larger ones would save little.
     results = recognizer.predict_many(sources, batch_size=8)
     failed = 0
@@ -106,22 +108,31 @@ def predict(
     return 1 if failed or complaints else 0
 
 
+def _read_stdin() -> bytes:
+    """What is on standard input; nothing, with a complaint, where it cannot be read."""
+    try:
+        return sys.stdin.buffer.read(MAX_STDIN)
+    except OSError as error:
+        complain(f"standard input: cannot be read ({error.strerror})")
+        return b""
+
+
 class _Album:
     """A folder of annotated pictures, each named as its original."""
 
     def __init__(self, folder: Path, pictures: Iterable[Picture]) -> None:
         self._paths: dict[str, Path] = {}
-        taken: set[Path] = set()
+        taken: set[str] = set()  # without regard to case, as some disks have it
         for picture in pictures:
             path = folder / picture.relative.with_suffix(".jpg")
             number = 2
-            while path in taken:
+            while str(path).casefold() in taken:
                 path = folder / picture.relative.with_name(f"{picture.relative.stem}-{number}.jpg")
                 number += 1
-            taken.add(path)
+            taken.add(str(path).casefold())
             self._paths[picture.path] = path
         originals = {Path(picture.path).resolve() for picture in pictures}
-        if any(path.resolve() in originals for path in taken) or any(
+        if any(path.resolve() in originals for path in self._paths.values()) or any(
             same(folder, original.parent) for original in originals
         ):
             raise ConfigError(f"--annotate {folder}: the pictures themselves lie there, name another folder")

@@ -12,6 +12,7 @@ A prediction file is CSV or Parquet with a row for each face and these columns:
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from mien.classify import OUTPUTS, Classifier
 from mien.datasets import Dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.truths import People, people_of
-from mien.labels import CROWD
+from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, read_sealed
 from mien.runtime import onnx_runtime
 
@@ -62,6 +63,7 @@ class Answers:
         temperatures: by the reading's name, the temperature by which the model's file divides logarithms before
             it answers; empty where none is known.
         file: whether it was read from a prediction file.
+        views: how many pictures of a face the model looks at; None where that is not known.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Answers:
     readings: dict[str, Reading]
     temperatures: dict[str, float] = field(default_factory=dict)
     file: bool = False
+    views: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,18 +128,20 @@ def answers_of_model(
     classifier = Classifier(model, threads=threads)
     readings = read_faces(classifier, images, advance)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Answers(classifier.name, digest, readings, _temperatures(path)), classifier
-
-
-def _temperatures(path: Path) -> dict[str, float]:
-    import json
-
-    ort = onnx_runtime()
-
-    session = ort.InferenceSession(read_sealed(path), providers=["CPUExecutionProvider"])
-    stored = json.loads(session.get_modelmeta().custom_metadata_map.get("mien.temperatures", "{}"))
+    stated = _metadata(path)
     names = {"answer": "probabilities"}
-    return {names.get(name, name): float(value) for name, value in stored.items()}
+    temperatures = {
+        names.get(name, name): float(value)
+        for name, value in json.loads(stated.get("mien.temperatures", "{}")).items()
+    }
+    views = int(stated.get("mien.views", 1))
+    return Answers(classifier.name, digest, readings, temperatures, views=views), classifier
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    session = onnx_runtime().InferenceSession(read_sealed(path), providers=["CPUExecutionProvider"])
+    stated: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return stated
 
 
 def image_keys(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -227,6 +232,8 @@ def _readings(path: Path, columns: dict[str, list[Any]]) -> dict[str, Reading]:
             words = tuple(column.removeprefix(f"{name}_") for column in found)
             readings[name] = Reading(words, _shares(path, columns, found))
     if readings:
+        if _ONE not in readings:
+            raise DatasetError(f"{path}: with columns {next(iter(readings))}_..., {_ONE}_... are needed too")
         return readings
     if "answer" in columns:
         words = tuple(sorted(set(map(str, columns["answer"]))))
@@ -271,5 +278,13 @@ def _people(path: Path, columns: dict[str, list[Any]]) -> People | None:
     labels = [str(label) for label in columns["label"]]
     votes = None
     if all(f"votes_{word}" in columns for word in CROWD):
-        votes = _numbers(path, columns, [f"votes_{word}" for word in CROWD]).astype(np.uint8)
+        counts = _numbers(path, columns, [f"votes_{word}" for word in CROWD])
+        wrong = np.flatnonzero((counts != counts.astype(np.uint8)).any(axis=1))
+        if len(wrong):
+            raise DatasetError(f"{path}, row {wrong[0]}: votes must be whole numbers of people, 0 to 255")
+        votes = counts.astype(np.uint8)
+        if strange := sorted(set(labels) - set(EXPRESSIONS)):
+            raise DatasetError(
+                f"{path}: with votes, 'label' must be one of {', '.join(EXPRESSIONS)}; found {', '.join(strange)}"
+            )
     return People.of_words(labels, votes)

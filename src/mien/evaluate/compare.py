@@ -13,7 +13,7 @@ from mien.evaluate.answers import Answers, answers_of_model, is_prediction_file,
 from mien.evaluate.calibration import calibration
 from mien.evaluate.metrics import rounded, score, with_interval
 from mien.evaluate.run import Bar, fitting, no_bar
-from mien.evaluate.truths import People, Truth, people_of, shares_for, truths_of
+from mien.evaluate.truths import People, Truth, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes
 
 
@@ -62,6 +62,11 @@ def gather(
             raise DatasetError(
                 f"{name}: is about other faces than the other files (other number or pictures)"
             )
+        if file.people is not None and len(wrong := differing(file.people, people)):
+            raise DatasetError(
+                f"{name}, row {wrong[0]}: has another label or other votes than the file before, as have "
+                f"{len(wrong)} of {n} rows"
+            )
     return [file.answers for file in files], people
 
 
@@ -81,7 +86,7 @@ def compare(models: list[Answers], people: People) -> dict[str, Any]:
     """
     result: dict[str, Any] = {
         "n": len(people.labels),
-        "models": [{"name": model.name, "sha256": model.sha256} for model in models],
+        "models": [{"name": model.name, "sha256": model.sha256, "views": model.views} for model in models],
         "truths": {},
     }
     truths = [{truth.key: truth for truth in truths_of(people, model.readings)} for model in models]
@@ -104,6 +109,8 @@ def compare(models: list[Answers], people: People) -> dict[str, Any]:
         result["truths"][key] = {
             "title": truth.title,
             "n": rows[0]["n"],
+            # A model may know words that another does not.
+            "faces": {word: c["n"] for row in rows for word, c in row["classes"].items()},
             "models": rows,
             "against_first": [paired(truth, other, right[0]) for other in right[1:]],
         }

@@ -276,6 +276,8 @@ def robustness(
         "clean": clean,
         "kept": {
             key: float(np.mean([curve["accuracy"][key] for curve in curves.values()])) / clean[key]
+            if clean[key]
+            else None
             for key in clean
         },
         "curves": curves,

@@ -25,7 +25,7 @@ from mien.evaluate.answers import (
 )
 from mien.evaluate.calibration import calibration, risk_coverage, undo_temperature
 from mien.evaluate.metrics import RESAMPLES, SEED, rounded, score
-from mien.evaluate.truths import ORIGINAL, Truth, people_of, shares_for, truths_of
+from mien.evaluate.truths import ORIGINAL, Truth, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes, label_noise
 from mien.labels import EXPRESSIONS
 
@@ -109,7 +109,10 @@ def evaluate(
             "sha256": data_sha256(data),
             "votes": people.votes is not None,
         },
-        "protocol": {"views": 1, "intervals": f"95 % bootstrap, {RESAMPLES} resamples, seed {SEED}"},
+        "protocol": {
+            "views": answers.views,
+            "intervals": f"95 % bootstrap, {RESAMPLES} resamples, seed {SEED}",
+        },
         "accuracy": {},
         "calibration": {},
     }
@@ -150,6 +153,11 @@ def fitting(file: PredictionFile, data: Dataset, name: str) -> Answers:
         raise DatasetError(
             f"{name}, row {wrong[0]}: is about another picture than the data's (column 'image'), "
             f"as are {len(wrong)} of {n} rows; was it made on another data set or in another order?"
+        )
+    if file.people is not None and len(wrong := differing(file.people, people_of(data))):
+        raise DatasetError(
+            f"{name}, row {wrong[0]}: has another label or other votes than the data, as have {len(wrong)} of {n} "
+            "rows; was it made on another split or in another order?"
         )
     return file.answers
 

@@ -37,6 +37,15 @@ class People:
         return cls(classes, np.array([classes.index(label) for label in labels], np.int64), votes)
 
 
+def differing(one: People, other: People) -> NDArray[np.int64]:
+    """The faces whose label, or whose votes where both have some, differ: indices."""
+    words = [np.array(people.classes)[people.labels] for people in (one, other)]
+    different = words[0] != words[1]
+    if one.votes is not None and other.votes is not None:
+        different |= (one.votes != other.votes).any(axis=1)
+    return np.flatnonzero(different)
+
+
 def people_of(data: Dataset) -> People:
     """What people said of the faces of a data set."""
     return People(data.classes, data.labels, data.votes)

@@ -96,6 +96,7 @@ def export_onnx(
     leanings: Sequence[float],
     classes: tuple[str, ...] = EXPRESSIONS,
     weight_bits: int = 16,
+    views: int = 1,
     examples: NDArray[np.uint8] | None = None,
 ) -> None:
     """Writes the ONNX file, reads it back, and compares its answers with the network's.
@@ -108,6 +109,7 @@ def export_onnx(
         leanings: (K,), the class shares that the answers lean by (`mien.prior.leanings`), stored in the file.
         classes: what the columns of its answer stand for.
         weight_bits: 16 for floats, 8 for integers with a scale for each output channel.
+        views: how many pictures of a face the network looks at, stored in the file.
         examples: (N, 48, 48), faces on which the ranges of 8-bit integers are measured, in which the file then
             computes; None: it computes in floats.
 
@@ -134,7 +136,8 @@ def export_onnx(
     if examples is not None:
         model = _in_integers(model, examples)
     _shrink_weights(model, weight_bits)
-    onnx.helper.set_model_props(model, _metadata(readings, name, trust, leanings, classes))
+    metadata = _metadata(readings, name, trust, leanings, classes) | {"mien.views": str(views)}
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     part = path.with_suffix(".part")
     part.write_bytes(seal(model.SerializeToString(deterministic=True)))

@@ -170,6 +170,7 @@ def export(network: FaceNet, training: Dataset, validation: Dataset, folder: Pat
         leanings=measured_leanings(readings, validation),
         classes=validation.classes,
         weight_bits=recipe.weight_bits,
+        views=2 if recipe.mirror else 1,
         examples=training.images[drawn] if recipe.integers else None,
     )
     weights = {
