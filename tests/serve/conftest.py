@@ -16,7 +16,7 @@ from support import running_server
 @pytest.fixture(scope="session")
 def recognizer() -> Recognizer:
     """One for all, which searches small pictures so that it is quick."""
-    return load_recognizer("base", detector_size=256, threads=1, max_faces=3)
+    return load_recognizer("base", detector_size=256, threads=1, max_faces=3, max_pixels=25_000_000)
 
 
 @pytest.fixture(scope="session")

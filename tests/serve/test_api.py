@@ -226,6 +226,7 @@ def test_other_names_are_not(make: Make, host: str) -> None:
         ("http://localhost:9999", 403),
         ("http://evil.example", 403),
         ("null", 403),
+        ("http://[", 403),
     ],
 )
 def test_other_sites_may_not_ask(client: TestClient, portrait: bytes, origin: str, status: int) -> None:

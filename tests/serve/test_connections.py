@@ -54,6 +54,14 @@ def answer_of(client: socket.socket) -> bytes:
     return received
 
 
+def first_answer(client: socket.socket) -> bytes:
+    """An answer of JSON, on a connection that stays open."""
+    received = b""
+    while b"}" not in received and (chunk := client.recv(65536)):
+        received += chunk
+    return received
+
+
 async def endless(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
     """An application that answers without end."""
     if scope["type"] != "http":
@@ -96,6 +104,36 @@ def test_who_reads_too_slowly_is_left(deaf_for: float, bytes_per_second: float, 
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(deaf_for)
         assert is_left(client, bytes_per_second, 15 if left else 4) is left
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        HEAD.format("/v1/predict", "image/jpeg", 10**9).encode(),
+    ],
+)
+def test_who_begins_a_request_and_does_not_end_it_is_left(first: bytes, recognizer: Recognizer) -> None:
+    limits = Limits(idle_seconds=0.5)
+    with serving(Service(recognizer, limits=limits), limits) as port, connect(port) as client:
+        if first:
+            client.sendall(first)
+            assert first_answer(client).startswith((b"HTTP/1.1 200", b"HTTP/1.1 413"))
+        client.sendall(b"G")
+        start = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            answer_of(client)
+        assert 0.3 < time.monotonic() - start < 4
+
+
+def test_who_asks_again_is_answered(recognizer: Recognizer) -> None:
+    limits = Limits(idle_seconds=0.5)
+    with serving(Service(recognizer, limits=limits), limits) as port, connect(port) as client:
+        for _ in range(4):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert first_answer(client).startswith(b"HTTP/1.1 200")
+            time.sleep(0.3)
 
 
 def test_slow_uploads_keep_nobody_out(recognizer: Recognizer, portrait: bytes, clip: Path) -> None:

@@ -148,4 +148,4 @@ def test_what_was_taken_is_finished_before_the_end(engine: Engine, portrait: byt
 
 def test_a_model_of_other_classes_is_refused(own_model: Path):
     with pytest.raises(ConfigError, match="the service needs the seven expressions"):
-        load_recognizer(str(own_model), max_faces=4)
+        load_recognizer(str(own_model), max_faces=4, max_pixels=25_000_000)

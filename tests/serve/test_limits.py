@@ -7,7 +7,7 @@ from mien.serve.limits import Limits
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Limits)])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_a_limit_that_would_take_nothing_is_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"--{field.replace('_', '-')} .*: choose a number above 0"):
         Limits(**{field: value})

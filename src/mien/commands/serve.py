@@ -72,7 +72,11 @@ def serve(
     listener = bind(host, port)
     return_large_memory()
     recognizer = load_recognizer(
-        model, detector_size=detector_size, threads=threads, max_faces=limits.max_faces
+        model,
+        detector_size=detector_size,
+        threads=threads,
+        max_faces=limits.max_faces,
+        max_pixels=limits.max_pixels,
     )
     shown = f"[{host}]" if ":" in host else host
     names = frozenset({"localhost", "127.0.0.1", "[::1]", shown}) if local else None

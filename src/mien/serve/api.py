@@ -95,13 +95,14 @@ async def explain(
         schemas.Expression | None, Query(description="Which to explain; by default the most probable")
     ] = None,
 ) -> Response:
-    """Tells which parts of a face the share of an expression rests on: each is covered in turn."""
+    """Tells which parts of a face the share of an expression rests on, by hiding parts of it in many ways."""
     engine: Engine = request.app.state.engine
     limits: Limits = request.app.state.limits
-    engine.check_room(_EXPLANATION)
+    places = min(_EXPLANATION, limits.max_queue)
+    engine.check_room(places)
     async with request.app.state.bodies.hold(request, limits.max_bytes, "a picture") as body:
         (upload,) = await files_of(request, body, 1, ("image/",))
-        with engine.room(_EXPLANATION):  # not before: the body may be slow to come
+        with engine.room(places):  # not before: the body may be slow to come
             try:
                 pixels = await engine.decode(upload.content)
             except ImageError as error:

@@ -64,6 +64,7 @@ class Bodies:
         Raises:
             ProblemError: it is too large, too slow, empty, there is no room for it now, or its client went away.
         """
+        most = min(most, self._limits.max_pending_bytes)  # more could never be held, however long one waits
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
             raise _too_large(what, most)

@@ -1,7 +1,7 @@
 """Network connections: how many there may be, and how long one may keep us waiting.
 
-uvicorn closes a connection that is idle between two requests. This closes those, too, that never say what they
-want, and those that do not read their answer, or read it too slowly.
+uvicorn closes a connection on which nothing comes between two requests. This closes those, too, on which a request
+is begun and not ended, and those that do not read their answer, or read it too slowly.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 class _BoundedProtocol(H11Protocol):
     limits: ClassVar[Limits]
 
-    _silent: asyncio.TimerHandle | None = None  # runs until the first request is known
+    _silent: asyncio.TimerHandle | None = None  # runs while it is not known what the client wants
     _deaf: asyncio.TimerHandle | None = None  # runs while there is too much that the client has not read
     _since: tuple[float, int] = (0.0, 0)  # when it was looked at last, and how many bytes waited then
     _debt: float = 0.0  # seconds that the client was slower than it may be
@@ -46,9 +46,13 @@ class _BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
+        """Called when bytes have come. A request that is known is watched by `mien.serve.shield`."""
         super().handle_events()
-        if self.cycle is not None:  # its first request is known; from here on uvicorn watches it
+        if self.cycle is not None and not self.cycle.response_complete:
             _cancel(self._silent)
+            self._silent = None
+        elif self._silent is None:  # the beginning of a next request, or what is left of one that was refused
+            self._silent = self._timer()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         _cancel(self._silent)

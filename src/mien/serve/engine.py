@@ -39,15 +39,17 @@ _STOPPING = "the service is being stopped: ask again when it is back"
 
 
 def load_recognizer(
-    model: str, *, detector_size: int = 640, threads: int | None = None, max_faces: int
+    model: str, *, detector_size: int = 640, threads: int | None = None, max_faces: int, max_pixels: int
 ) -> Recognizer:
-    """A recogniser that reads no more than `max_faces` of a picture, the surest.
+    """A recogniser that reads no more than `max_faces` of a picture, the surest, and none above `max_pixels`.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
         ConfigError: a number is out of range, or the model knows other expressions than the seven.
     """
-    recognizer = Recognizer(model, detector_size=detector_size, max_faces=max_faces, threads=threads)
+    recognizer = Recognizer(
+        model, detector_size=detector_size, max_faces=max_faces, max_pixels=max_pixels, threads=threads
+    )
     if recognizer.expressions != EXPRESSIONS:
         known = ", ".join(recognizer.expressions)
         raise ConfigError(f"model {recognizer.model}: knows {known}; the service needs the seven expressions")

@@ -1,5 +1,6 @@
 """How much the service takes: each limit is an option of `mien serve`, with a default that is safe."""
 
+import math
 from dataclasses import dataclass, fields
 
 from mien.errors import ConfigError
@@ -52,7 +53,7 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise ConfigError(f"--{field.name.replace('_', '-')} {value}: choose a number above 0")
         if self.max_files > self.max_queue:
             raise ConfigError(

@@ -131,7 +131,7 @@ class Shield:
             raise ProblemError("foreign-host", "this service answers to localhost only: use that address")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if changes and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if changes and origin is not None and _place(origin) != host.lower():
             raise ProblemError(
                 "foreign-origin", "the request comes from another web site: use this one's page"
             )
@@ -141,6 +141,14 @@ class Shield:
             if given is None or not hmac.compare_digest(given.encode(), self._rules.token.encode()):
                 detail = "send the service's token in the header Authorization: Bearer TOKEN"
                 raise ProblemError("no-token", detail, headers=_CHALLENGE)
+
+
+def _place(origin: str) -> str | None:
+    """The host, with its port, of an origin; None of what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # half of an IPv6 address
+        return None
 
 
 async def deny(problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,6 +13,7 @@ const CARDS = 4; // faces that have their bars shown
 const SPOKEN = 4000; // milliseconds between two sentences to a screen reader
 
 let section, video, stream, socket, closing;
+let attempt = 0; // to open the camera: one that the tab was left during is none any more
 let sending = null; // a frame that is being made
 let pending, sentAt, answered, dropped, cards, spoken, waits;
 let history = new Map(); // track → its samples of the last minute
@@ -35,21 +36,30 @@ export function start(root) {
   legend($("[data-legend]", section));
 }
 
-export const leave = () => close();
+export function leave() {
+  attempt += 1;
+  close();
+}
 
 async function open() {
   complain(section, null);
   const button = $("[data-start-camera]", section);
+  const mine = (attempt += 1);
   button.disabled = true;
   try {
     await abilities(); // asks for the token, if one is wanted
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("Browsers give the camera only to pages on this computer (localhost) or behind https.");
     }
-    stream = await navigator.mediaDevices.getUserMedia({
+    const given = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" },
     });
+    if (mine !== attempt) { // the tab was left while the browser asked
+      for (const track of given.getTracks()) track.stop();
+      return;
+    }
+    stream = given;
   } catch (error) {
     complain(section, new Error(refusal(error)));
     return;
@@ -62,7 +72,7 @@ async function open() {
   });
   video.srcObject = stream;
   await video.play().catch(() => {});
-  begin();
+  if (mine === attempt) begin();
 }
 
 function refusal(error) {
