@@ -31,7 +31,6 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
         ("stages = [8, 0.5]", r"stages is \(8, 0.5\), must be a list, each of it a whole number"),
         ("optimizer = 'lion'", "optimizer is 'lion', must be sgd or adam"),
         ("name = '../elsewhere'", "name is ../elsewhere, must be a file's name"),
-        ("start_share = 0.5", "start_share is 0.5, must be 0, or init or first given"),
         ("seed = -1", "seed is -1, must be at least 0"),
         ("model = 'plain'\nsizes = [32]", "sizes is .*, must be none for plain"),
         ("sizes = [50]", "multiples of 8"),

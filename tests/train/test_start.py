@@ -7,10 +7,10 @@ import torch
 from mien.datasets import Dataset, read_dataset
 from mien.errors import ConfigError
 from mien.train.fit import fit
-from mien.train.networks import FaceNet, normalise
+from mien.train.networks import FaceNet
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.run import train
-from mien.train.start import blended, load_start, load_weights, with_network
+from mien.train.start import load_start, load_weights, with_network
 
 
 def own_faces() -> Dataset:
@@ -49,25 +49,6 @@ def test_a_frozen_trunk_stays_as_it_was_and_the_head_learns(tiny_model, tmp_path
                 assert torch.allclose(value, saved[key], atol=1e-6), key
         heads.append(network.labels.weight)
     assert not torch.allclose(*heads, atol=1e-3)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25])
-def test_a_run_keeps_its_share_of_the_weights_it_started_from(share: float, tiny_model, made_folders):
-    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model), start_share=share)
-    saved, data = load_weights(tiny_model / "model.safetensors"), read_dataset(made_folders)
-    torch.manual_seed(1)
-    network = FaceNet(recipe).eval()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    made = blended(network, recipe, data)
-    for name, weight in made.named_parameters():
-        assert torch.allclose(weight, before[name].lerp(saved[name], share), atol=1e-6), name
-    norm = made.trunk.stem[0][1]
-    assert torch.equal(norm.running_mean, before["trunk.stem.0.1.running_mean"]) == (share == 0)
-    if share:  # what the first norm sees now, as a whole
-        seen = made.trunk.stem[0][0](normalise(torch.from_numpy(data.images)))
-        assert torch.allclose(norm.running_mean, seen.mean(dim=(0, 2, 3)), atol=1e-4)
-        assert norm.momentum == 0.1
-    assert not made.training
 
 
 def test_another_trunk_is_refused(tiny_model):

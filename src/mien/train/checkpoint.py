@@ -19,7 +19,7 @@ from mien.errors import ConfigError, MienError
 from mien.model_file import find_model
 from mien.train.recipe import Recipe
 
-EXPORT_FIELDS = ("first", "start_share", "weight_bits", "integers", "mirror")
+EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror")
 """Fields of a recipe that change nothing of the weights: `first` is in `init` by the time it counts."""
 
 

@@ -36,8 +36,6 @@ class Recipe:
             teacher_weight is above 0.
         init: start from this model: a name, or a folder mien train made. The network is that model's, whatever
             model, stem, stages and blocks say; a head whose classes differ is new.
-        start_share: share of the weights that the run starts from in what it ends with (Wortsman et al. 2022,
-            WiSE-FT: the mean of both reads better than either, and faces from elsewhere most of all).
         trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.
         votes: weight of the votes' loss beside that of the labels; 0: no votes are learnt, and the crowd's reading
             repeats the labels'.
@@ -91,7 +89,6 @@ class Recipe:
     weights: str = ""
     first: str = ""
     init: str = ""
-    start_share: float = 0.0
     trunk_rate: float = 1.0
     votes: float = 1.0
     teachers: tuple[str, ...] = ()
@@ -152,12 +149,6 @@ class Recipe:
             ("brightness", self.brightness >= 0, "at least 0"),
             ("contrast", 0 <= self.contrast <= 1, "in [0, 1]"),
             ("seed", self.seed >= 0, "at least 0"),
-            ("start_share", 0 <= self.start_share < 1, "in [0, 1)"),
-            (
-                "start_share",
-                not self.start_share or bool(self.init or self.first),
-                "0, or init or first given",
-            ),
             ("trunk_rate", self.trunk_rate >= 0, "at least 0"),
             ("votes", self.votes >= 0, "at least 0"),
             ("teacher_weight", 0 <= self.teacher_weight <= 1, "in [0, 1]"),

@@ -33,7 +33,7 @@ from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, stretches
-from mien.train.start import blended, with_network
+from mien.train.start import with_network
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -112,7 +112,7 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
-        finish(blended(network, start, training), training, validation, made, folder, fabric)
+        finish(network, training, validation, made, folder, fabric)
     fabric.barrier()
     return folder
 
