@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -240,6 +241,16 @@ def test_a_curve_stays_short_and_the_time_is_counted_whole(count: int):
         assert mean[-1, EXPRESSIONS.index("sad")] == pytest.approx(0.94)
         assert [change.expression for change in line.changes] == ["happy", "sad"]
         assert line.changes[1].time == pytest.approx(2500 / 30)
+
+
+def test_a_short_track_keeps_every_frame_after_one_that_was_long():
+    timeline = Timeline(30)
+    timeline.add(made_frame(0))
+    for number in range(90):
+        timeline.add(replace(made_frame(number + 1, track=2), time=10 + number / 30))
+    timeline.end()
+    assert timeline.lines[1].step == pytest.approx(1 / 30)
+    assert len(timeline.lines[1].curve()[0]) == 90
 
 
 def test_a_film_of_very_many_people_makes_a_page_that_can_be_read():

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def check_accessible(page: Page) -> None:
     assert len(found["passes"]) > 10
 
 
+def until(page: Page, condition: str) -> None:
+    """Waits; the page's policy forbids what Playwright's own waiting evaluates in it."""
+    deadline = time.monotonic() + 15
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)
+
+
 def choose(page: Page, path: Path, section: str = "photograph") -> None:
     page.set_input_files(f"#{section} [data-start] [data-file]", path)
 
@@ -98,6 +107,7 @@ def choose(page: Page, path: Path, section: str = "photograph") -> None:
 def test_a_photograph_that_is_chosen(page: Page, examples: Path) -> None:
     choose(page, examples / "together.jpg")
     expect(page.locator("#photograph [data-title]")).to_have_text("4 faces")
+    expect(page.locator("#photograph [data-title]")).to_be_focused()
     expect(page.locator("#photograph .card")).to_have_count(4)
     boxes = page.locator("#photograph .box")
     expect(boxes).to_have_count(4)
@@ -237,6 +247,33 @@ def test_the_camera(page: Page, context: BrowserContext) -> None:
     expect(page.locator("#camera .card")).to_have_count(0)
 
 
+def test_a_camera_that_is_allowed_after_its_tab_was_left_stays_off(
+    page: Page, context: BrowserContext
+) -> None:
+    context.grant_permissions(["camera"])
+    page.evaluate(
+        """() => {
+          const media = navigator.mediaDevices, ask = media.getUserMedia.bind(media);
+          media.getUserMedia = async (wish) => {
+            await new Promise((resolve) => { window.allow = resolve; });
+            return (window.given = await ask(wish));
+          };
+        }"""
+    )
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.click("#tab-camera")
+    page.click("[data-start-camera]")
+    until(page, "Boolean(window.allow)")
+    page.click("#tab-photograph")
+    page.evaluate("window.allow()")
+    until(page, "window.given?.getTracks().every((track) => track.readyState === 'ended') ?? false")
+    assert sockets == []
+    page.click("#tab-camera")
+    expect(page.locator("[data-start-camera]")).to_be_enabled()
+    expect(page.locator("[data-stop]")).to_be_hidden()
+
+
 def test_a_camera_that_is_refused(page: Page) -> None:
     page.click("#tab-camera")
     page.click("[data-start-camera]")
@@ -248,6 +285,7 @@ def test_a_video(page: Page, clip: Path) -> None:
     page.click("#tab-video")
     choose(page, clip, "video")
     expect(page.locator("#video [data-title]")).to_have_text("2 faces")
+    expect(page.locator("#video [data-title]")).to_be_focused()
     expect(page.locator("[data-reading]")).to_be_hidden()
     slider = page.locator("#video [role=slider]")
     expect(slider).to_have_attribute("aria-valuemax", "2.0")
@@ -262,7 +300,10 @@ def test_a_video(page: Page, clip: Path) -> None:
     check_accessible(page)
     with page.expect_download() as download:
         page.click("#video [data-save-json]")
-    assert len(download.value.path().read_text().splitlines()) == 20
+    records = [json.loads(line) for line in download.value.path().read_text().splitlines()]
+    assert len(records) == 20
+    seen = sum(face["track"] == 2 for record in records for face in record["faces"])
+    expect(page.locator("[data-shares]")).to_contain_text(f"in sight for {seen / 10:.1f} s")
 
 
 def test_a_video_that_is_given_up(page: Page, clip: Path) -> None:

@@ -296,6 +296,51 @@ def test_errors_come_when_the_film_is_opened(recognizer: mien.Recognizer):
         mien.read_video("missing.mp4", recognizer=recognizer)
 
 
+@pytest.fixture
+def joined(tmp_path: Path) -> Path:
+    """Two seconds of a film with a tone, and the same once more behind it, as recorders write it."""
+    write_clip(tmp_path / "once.ts", patterns(50), rate=25, tone=True, codec="mpeg4")
+    (tmp_path / "twice.ts").write_bytes((tmp_path / "once.ts").read_bytes() * 2)
+    return tmp_path / "twice.ts"
+
+
+def test_time_goes_on_where_another_video_was_joined_on(joined: Path):
+    times, images, _ = read(joined)
+    assert len(images) == 100
+    assert np.diff(times) == pytest.approx([1 / 25] * 99, abs=0.005)
+    assert times[-1] == pytest.approx(3.96, abs=0.1)
+
+
+def test_a_joined_video_is_copied_with_its_sound(joined: Path, tmp_path: Path):
+    copy(joined, tmp_path / "copy.mp4")
+    made = streams(tmp_path / "copy.mp4")
+    assert made["video"][1] == pytest.approx(4.0, abs=0.2)
+    assert made["audio"][1] == pytest.approx(4.0, abs=0.3)
+
+
+class FailingDisk(io.BytesIO):
+    """A file that cannot be read any more, once its disk fails."""
+
+    fails = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.fails:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+def test_a_disk_that_fails_is_a_video_that_breaks_off(joined: Path):
+    disk = FailingDisk(joined.with_name("once.ts").read_bytes())
+    count = 0
+    with Clip(disk) as clip, pytest.raises(VideoError, match="breaks off"):  # noqa: PT012 - frames come before it
+        for _ in clip:
+            count += 1
+            disk.fails = True
+    assert 0 < count < 50
+    with pytest.raises(VideoError, match="beyond reading"):
+        Clip(disk)
+
+
 # --- writing ------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,8 @@ _NO_FILM: Final = {"image2", "tty", "ico", "bin", "adf", "idf", "xbin"}
 # A video that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
 _SHORT: Final = (0.1, 0.5)
 _SHORT_PART: Final = 0.1
+# Where the clock goes back by more, in seconds, another video begins that was joined on.
+_JOINED: Final = 1.0
 # The clock of what is written, ticks a second, as MPEG has it: fine enough for any frame rate.
 _CLOCK: Final = 90_000
 # Sound that browsers play from an MP4 file, and that is copied as it is.
@@ -101,8 +103,8 @@ class Clip:
         """Each frame in the order in which they are shown; works once.
 
         Yields:
-            The time in seconds since the video's beginning, strictly rising; and the picture, upright, RGB uint8
-            (height, width, 3).
+            The time in seconds since the video's beginning, strictly rising, also where several were joined; and
+            the picture, upright, RGB uint8 (height, width, 3).
 
         Raises:
             VideoError: after the last frame that could be read, if the video was cut short or holds none.
@@ -111,7 +113,11 @@ class Clip:
         reformatter = av.video.reformatter.VideoReformatter()
         for frame in self._decode():
             self._check(frame.width, frame.height)
-            stated = last + 1 / (self.rate or 25) if frame.time is None else frame.time - self._start
+            following = last + 1 / (self.rate or 25)
+            stated = following if frame.time is None else frame.time - self._start
+            if stated < last - _JOINED:
+                self._start -= following - stated
+                stated = following
             last = max(stated, last + 1e-6)
             try:
                 rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
@@ -176,7 +182,7 @@ class Clip:
                 raise VideoError(f"{self._printed}: is empty: a video was expected")
             self._file.seek(0)
             container = av.open(self._file, "r", options=_OPTIONS, metadata_errors="replace")
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, OSError) as error:
             raise VideoError(
                 f"{self._printed}: is no video, or is damaged or cut short beyond reading: get it anew"
             ) from error
@@ -214,7 +220,7 @@ class Clip:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:  # the file breaks off here
+            except (av.FFmpegError, OSError):  # the file breaks off here, or its disk fails
                 self.damaged += 1
                 packet = None
             if packet is None:
@@ -329,6 +335,7 @@ class _Sound:
             self._encoder = self._target.codec_context
             self._encoder.format = av.AudioFormat("fltp")
         self._reached = 0.0
+        self._last = -float("inf")  # the decoding time of what was copied last, in seconds
 
     @classmethod
     def of(cls, original: Clip, out: Any) -> "_Sound | None":
@@ -362,13 +369,20 @@ class _Sound:
         self._source.close()
 
     def _take(self, packet: Any) -> None:
+        stated = float(packet.pts * packet.time_base) - self._start
+        if stated < self._reached - _JOINED:
+            self._start -= self._reached - stated
+            stated = self._reached
+        self._reached = stated
         shift = round(self._start / packet.time_base)
-        self._reached = float(packet.pts * packet.time_base) - self._start
         if self._encoder is None:
             packet.pts -= shift
             packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-            packet.stream = self._target
-            self._out.mux(packet)
+            at = float(packet.dts * packet.time_base)
+            if at > self._last:  # MP4 has no place for what does not follow
+                self._last = at
+                packet.stream = self._target
+                self._out.mux(packet)
             return
         try:
             frames = packet.decode()

@@ -167,7 +167,7 @@ class Timeline:
         self.size = (0, 0)
         self.end_time = 0.0
         self.dropped = 0
-        self._frame = 1 / (rate or 30)
+        self._usual = self._frame = 1 / (rate or 30)
         self._lines: dict[int, Line] = {}
         self._shown: VideoFrame | None = None
 
@@ -186,7 +186,7 @@ class Timeline:
         self.cuts += frame.cut
         for face in frame:
             if face.track not in self._lines:
-                self._lines[face.track] = Line(face.track, frame.time, self._frame)
+                self._lines[face.track] = Line(face.track, frame.time, self._usual)
             self._lines[face.track].note_change(face, frame)
         if len(self._lines) > _TRACKS:
             self._drop(frame)

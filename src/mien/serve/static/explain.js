@@ -17,6 +17,7 @@ export function explanation(photograph, index) {
     } catch (error) {
       button.disabled = false;
       button.textContent = error.message;
+      say(error.message);
     }
   });
   return button;

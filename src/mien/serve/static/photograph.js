@@ -93,6 +93,7 @@ async function show(blob, frame) {
   $("[data-start]", section).hidden = true;
   $("[data-result]", section).hidden = false;
   $("[data-title]", section).textContent = "Looking for faces…";
+  $("[data-title]", section).focus({ preventScroll: true }); // what was used to choose the picture is gone
   $("[data-shrunk]", section).hidden = true;
   $("[data-cards]", section).replaceChildren();
   for (const button of $$("[data-save-json], [data-save-picture]", section)) button.disabled = true;

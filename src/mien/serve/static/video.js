@@ -14,6 +14,7 @@ let text = "";
 let name = "video";
 let tracks = new Map(); // id → { samples, seconds of each expression }
 let chosen = null;
+let interval = 0; // seconds between the last two frames
 let url = null;
 let redraw = 0;
 
@@ -83,10 +84,11 @@ async function read(file) {
     complain(section, error);
     return;
   }
-  [frames, text, name, tracks, chosen] = [[], "", file.name || "video", new Map(), null];
+  [frames, text, name, tracks, chosen, interval] = [[], "", file.name || "video", new Map(), null, 1 / 30];
   $("[data-start]", section).hidden = true;
   $("[data-result]", section).hidden = false;
   $("[data-title]", section).textContent = "Looking for faces…";
+  $("[data-title]", section).focus({ preventScroll: true }); // what was used to choose the video is gone
   $("[data-tracks]", section).replaceChildren();
   $("[data-more]", section).hidden = true;
   $("[data-shares]", section).replaceChildren();
@@ -174,15 +176,21 @@ function parsed(body) {
   }
 }
 
+/** Counts the time for which the last frame was shown, at most a second. */
+function showUntil(time) {
+  const shown = frames.at(-1);
+  if (!shown) return;
+  interval = Math.min(1, Math.max(0, time - shown.time)) || interval;
+  for (const face of shown.faces) tracks.get(face.track).seconds[face.smoothed_expression] += interval;
+}
+
 function add(record) {
-  const before = frames.at(-1);
-  const seconds = before ? Math.min(1, Math.max(0, record.time - before.time)) : 0;
+  showUntil(record.time);
   frames.push(record);
   for (const face of record.faces) {
     if (!tracks.has(face.track)) tracks.set(face.track, { samples: [], seconds: Object.fromEntries(EXPRESSIONS.map((word) => [word, 0])) });
     const track = tracks.get(face.track);
     track.samples.push({ time: record.time, shares: face.smoothed });
-    track.seconds[face.smoothed_expression] += seconds;
   }
 }
 
@@ -224,7 +232,7 @@ function list() {
 
 /** The share of time that a face spent in each expression. */
 function shares(track) {
-  const total = Object.values(track.seconds).reduce((sum, value) => sum + value, 0) || 1;
+  const total = Object.values(track.seconds).reduce((sum, value) => sum + value, 0) || 1; // while its first frame is shown
   const rows = EXPRESSIONS.map((word) => h("tr", {},
     h("th", { scope: "row" }, capital(word)),
     h("td", {}, h("div", { class: "track", "aria-hidden": "true" }, bar(word, track.seconds[word] / total))),
@@ -241,6 +249,7 @@ function bar(word, share) {
 }
 
 function finish() {
+  showUntil(frames.length ? frames.at(-1).time + interval : 0);
   list();
   draw();
   overlay(player.currentTime);
