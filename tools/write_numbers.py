@@ -185,7 +185,7 @@ def copies() -> str:
     found = result("audit")
     groups, issues = found["exact_groups"], found["issues"]
     return (
-        f"FER-2013 holds {groups['groups']:,} groups of exact copies ({groups['redundant_pictures']:,} redundant "
+        f"FER-2013's Training and PublicTest hold {groups['groups']:,} groups of exact copies ({groups['redundant_pictures']:,} redundant "
         f"pictures), {issues['conflicting_labels']['groups']} of them with conflicting labels; "
         f"{issues['leak']['PublicTest']:,} pictures of PublicTest have an identical twin in Training "
         f"(`{found['command']}`)."

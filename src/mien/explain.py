@@ -1,4 +1,4 @@
-"""Which parts of a face the answer rests on: the model is asked again and again, each time with half of it hidden.
+"""Which parts of a face the answer rests on: the model is asked many times, each time with about half of it hidden.
 
     from mien.explain import explain
 
@@ -139,7 +139,8 @@ def explain_crop(
 
     Returns:
         For each expression float32 (size, size), in shares from -1 to 1: the mean of the share with that part
-        seen less that with it hidden, half of the rest hidden in both. Above 0 where the answer rests on it.
+        seen less that with it hidden, on average half of the rest hidden in both. Above 0 where the answer
+        rests on it.
 
     Raises:
         ConfigError: an expression is unknown, or the crop has another shape or type.
@@ -222,7 +223,7 @@ def draw_explanations(explanations: Sequence[Explanation]) -> Image.Image:
 
 
 _LEGEND: Final = (
-    "The model was asked 128 times, each time with another half of the face blurred. Orange: with this part "
+    "The model was asked 128 times, each time with about half of the face blurred. Orange: with this part "
     "hidden, the share of the expression is smaller: the answer rests on it. Blue: it is larger: that part speaks "
     "against it. Grey: it makes little difference. All colours in a row have one scale; where the row is pale, no "
     "one part matters much. A map tells what this model goes by in this picture. It does not tell what the person "

@@ -161,7 +161,7 @@ def test_wrong_usage_is_2_and_one_line(
 
 
 def test_ctrl_c_leaves_whole_files_of_what_was_done(film: Path, tmp_path: Path):
-    """The film has an hour's frames, which nobody waits for."""
+    """The film has a minute's frames, which nobody waits for."""
     with av.open(str(film)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][:2]
     write_clip(tmp_path / "long.mp4", frames * 900, tone=True)

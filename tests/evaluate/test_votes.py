@@ -56,8 +56,18 @@ def test_agreement_is_that_of_asking_each_person_in_turn():
     low, high = found["difference"]["interval_95"]
     assert low < found["model"]["value"] - found["person"]["value"] < high
     levels = found["by_unanimity"]
-    assert sum(level["n"] for level in levels) == 50
-    assert sum(level["n"] * level["model"] for level in levels) / 50 == pytest.approx(model / 500)
+    assert sum(level["n"] for level in levels) == 500
+    assert sum(level["n"] * level["model"] for level in levels) == pytest.approx(model)
+    assert sum(level["n"] * level["person"] for level in levels) == pytest.approx(person)
+
+
+def test_unanimity_is_that_of_the_other_nine():
+    # Nine say one thing and one another: of the ten, nine see eight of the others agree, and one sees all nine.
+    counts = np.array([[9.0, 1, *[0] * 8]])
+    found = agreement(one_hot(0), counts)["by_unanimity"]
+    assert [(level["largest_share"], level["n"]) for level in found] == [([0.8, 0.9], 9), ([0.9, 1.0], 1)]
+    assert [level["person"] for level in found] == [1.0, 0.0]
+    assert [level["model"] for level in found] == [1.0, 1.0]
 
 
 def test_distances_by_hand():

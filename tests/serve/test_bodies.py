@@ -55,6 +55,7 @@ def test_fields_without_a_file_name_are_passed_over() -> None:
         (part(b"1"), FORM, "bad-request", "cut short"),
         (part(b"1", 'form-data; name="x"') + END, FORM, "bad-request", "holds no file"),
         (part(b"1") * 3 + END, FORM, "too-large", "may hold 2 files"),
+        (part(b"1", 'form-data; name="a"') * 19 + END, FORM, "too-large", "may have 18 parts"),
         (part(b"1", "x" * 9000) + END, FORM, "bad-request", "header size"),
     ],
 )

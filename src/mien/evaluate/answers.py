@@ -134,7 +134,7 @@ def answers_of_model(
         names.get(name, name): float(value)
         for name, value in json.loads(stated.get("mien.temperatures", "{}")).items()
     }
-    views = int(stated.get("mien.views", 1))
+    views = int(stated["mien.views"]) if "mien.views" in stated else None
     return Answers(classifier.name, digest, readings, temperatures, views=views), classifier
 
 

@@ -122,7 +122,7 @@ def figures(metrics: dict[str, Any]) -> dict[str, Picture]:
 
 def _agreement(axes: Axes, colours: Colours, levels: list[dict[str, Any]]) -> None:
     places = range(len(levels))
-    names = [f"{round(10 * level['largest_share'][1])}" for level in levels]
+    names = [f"{int(9 * level['largest_share'][1] + 1e-9)}" for level in levels]
     names[0] = f"≤ {names[0]}" if levels[0]["largest_share"][0] == 0 else names[0]
     axes.plot(places, [level["model"] for level in levels], "o-", color=colours.model)
     axes.plot(places, [level["person"] for level in levels], "s--", color=colours.other, markersize=5)
@@ -133,8 +133,8 @@ def _agreement(axes: Axes, colours: Colours, levels: list[dict[str, Any]]) -> No
     axes.set_xticks(list(places), names)
     axes.set(
         ylim=(0, 1.03),
-        xlabel="how many of ten gave the commonest answer",
-        ylabel="agrees with the other nine",
+        xlabel="how many of the other nine gave their commonest answer",
+        ylabel="agrees with these nine",
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 

@@ -1,7 +1,7 @@
 """The same test on spoilt faces: what a model loses when pictures are not as clean as the data set's.
 
-Thirteen ways of spoiling, each at five strengths. Two are about content (a bar over the eyes, over the mouth), six
-about the picture's quality, five about how the face was cut out: no detector frames faces as a data set does.
+Thirteen ways of spoiling, each at five strengths: of the content (a bar over the eyes, over the mouth), of the
+picture's quality, and of how the face was cut out: no detector frames faces as a data set does.
 The strengths of noise and contrast span those of CIFAR-10-C (Hendrycks & Dietterich 2019); the others are given in
 pixels, degrees or shares of the 48-pixel face, so that one can picture them.
 """

@@ -1,6 +1,6 @@
 """A model against ten people: how far its shares are from theirs, and whether it agrees with them as they do."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,10 @@ def against_votes(crowd: Reading, votes: NDArray[np.uint8]) -> dict[str, Any]:
     return result
 
 
+_LEVELS: Final = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Bounds of the share that the commonest answer has among nine annotators."""
+
+
 def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
     """How often the model, and how often one annotator, agrees with the plurality of nine annotators.
 
@@ -47,6 +51,7 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
     answer = shares.argmax(axis=1)
     rows = np.arange(len(counts))
     model, person = np.zeros(len(counts)), np.zeros(len(counts))
+    by_level = np.zeros((len(_LEVELS) - 1, 3))  # annotators held out, and how often model and person agree
     for word in range(counts.shape[1]):
         others = counts.copy()
         others[:, word] -= 1
@@ -54,23 +59,24 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
         credit = counts[:, word] / best.sum(axis=1)
         person += credit * best[:, word]
         model += credit * best[rows, answer]
+        # By what the other nine say alone: the annotator's own vote in it would decide where it counts.
+        level = np.searchsorted(_LEVELS[1:-1], others.max(axis=1) / np.maximum(others.sum(axis=1), 1) - 1e-9)
+        given = np.stack([counts[:, word], credit * best[rows, answer], credit * best[:, word]], axis=1)
+        np.add.at(by_level, level, given)
     total = counts.sum(axis=1)
     drawn = resampled_ratios(np.stack([model, person], axis=1), total)
     difference = drawn[:, 0] - drawn[:, 1]
     value_model, value_person = model.sum() / total.sum(), person.sum() / total.sum()
-    most = counts.max(axis=1) / total
-    levels = []
-    for low, high in ((0, 0.4), (0.4, 0.5), (0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0)):
-        part = (most > low) & (most <= high)
-        if part.any():
-            levels.append(
-                {
-                    "largest_share": [low, high],
-                    "n": int(part.sum()),
-                    "model": model[part].sum() / total[part].sum(),
-                    "person": person[part].sum() / total[part].sum(),
-                }
-            )
+    levels = [
+        {
+            "largest_share": [low, high],
+            "n": int(count),
+            "model": agreed / count,
+            "person": person_agreed / count,
+        }
+        for low, high, (count, agreed, person_agreed) in zip(_LEVELS, _LEVELS[1:], by_level, strict=False)
+        if count
+    ]
     return {
         "protocol": "held against the plurality of nine annotators, ten answers, ties shared, no face left out",
         "model": {"value": value_model, "interval_95": interval(drawn[:, 0])},

@@ -24,6 +24,7 @@ FORM = "multipart/form-data"
 # The last is what curl --data-binary says when it is not told.
 _RAW = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 _LONGEST_NAME = 255
+_FIELDS = 16  # parts of a form that are no files, as browsers may add some
 
 
 def described(what: str, kind: str, field: str | None = None, *, many: bool = False) -> dict[str, Any]:
@@ -175,6 +176,7 @@ class _Collector:
         self.uploads: list[Upload] = []
         self.complete = False
         self._most = most
+        self._parts = 0
         self._headers = Message()
         self._name, self._value, self._content = bytearray(), bytearray(), bytearray()
 
@@ -190,6 +192,9 @@ class _Collector:
         }
 
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > self._most + _FIELDS:  # each costs time, also one that is no file
+            raise ProblemError("too-large", f"a form may have {self._most + _FIELDS} parts: send files alone")
         self._headers, self._content = Message(), bytearray()
 
     def _header_end(self) -> None:

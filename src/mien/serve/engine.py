@@ -1,4 +1,4 @@
-"""One thread that does all the reading: pictures of many clients in one go, and steps of videos in between.
+"""One thread that reads the pictures of many clients in one go; videos have threads of their own.
 
 Requests put their pictures into a queue that is bounded; the thread takes what has gathered while it was busy,
 `Limits.max_batch` at most. So a lone picture never waits for others, and under load none is read alone.
