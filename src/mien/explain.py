@@ -1,4 +1,4 @@
-"""Which parts of a face the answer rests on: the model is asked many times, each time with about half of it hidden.
+"""Which parts of a face the answer rests on: the model is asked many times, each time with about half hidden.
 
     from mien.explain import explain
 
