@@ -3,7 +3,7 @@
     python benchmarks/transfer.py DATA [MODEL] [SEEDS]
 
 DATA is FER-2013 in any shape that mien reads; MODEL the name or folder of the model to start from (default: base);
-SEEDS how often each is repeated (default: 5). About ten core-minutes with 5 seeds: so trainings are short, and
+SEEDS how often each is repeated (default: 5). About twenty core-minutes with 5 seeds: so trainings are short, and
 1,000 test faces are read.
 
 The classes: positive is happy, neutral is neutral, negative is angry, disgust, fear and sad; surprise, which may
