@@ -23,7 +23,7 @@ from mien.train.networks import FaceNet
 from mien.train.processes import launch
 from mien.train.recipe import load_recipe
 
-ROUNDS, STEPS = 7, 24
+ROUNDS, STEPS = 5, 60
 
 
 def main() -> None:
@@ -70,6 +70,7 @@ def main() -> None:
             "precision": str(fabric.strategy.precision.precision),
             "torch": torch.__version__,
             "rounds": ROUNDS,
+            "steps_a_round": STEPS,
             "images_per_second": {
                 "mien.train.fit": round(statistics.median(whole[1:]), 1),
                 "bare forward and backward": round(statistics.median(bare[1:]), 1),
