@@ -56,7 +56,8 @@ class Recipe:
         vote_smoothing: share of each label's target that is what the face's votes make likely, by the labels that
             other faces with such votes have, in [0, 1]: labels that people would not have given count less.
             Without effect where nobody voted.
-        ema_decay: of the moving average of the weights that is kept as the model, a step, in [0, 1).
+        ema_decay: of the moving average of the weights that is kept as the model, a step, in [0, 1); less in the
+            beginning, so that the average never reaches back over more than about a fifth of the steps so far.
         flip: mirror half of the faces.
         scale: faces are enlarged by up to this factor or shrunk by as much, at least 1.
         rotate: degrees by which faces are turned at most, either way.
