@@ -26,6 +26,7 @@ def tune(
     space: Path | None = None,
     out: Path = Path("tune"),
     find_faces: bool = False,
+    compile: bool = False,
 ) -> int:
     """Searches for a better recipe.
 
@@ -53,6 +54,8 @@ def tune(
         Folder for the recipe that is found and the report.
     find_faces
         The pictures of your own folders are photographs: learn from the surest face in each.
+    compile
+        Make the steps faster by torch.compile: needs a C++ compiler and a minute or two at the start.
     """
     try:
         from mien.train.tune import space as spaces
@@ -84,6 +87,7 @@ def tune(
         storage=storage or f"sqlite:///{out / name}.db",
         name=name,
         folder=out / f"{name}-trials",
+        compile=compile,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     toml = out / f"{name}.toml"

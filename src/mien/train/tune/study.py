@@ -50,6 +50,7 @@ def tune(
     name: str,
     folder: Path,
     say: Callable[[str], None],
+    compile: bool = False,
 ) -> optuna.Study:
     """Runs trials until a study has so many, those of earlier and of other processes counted.
 
@@ -66,6 +67,7 @@ def tune(
         name: of the study.
         folder: where trials under way keep their checkpoints; removed when they end.
         say: is told a line about each trial.
+        compile: see `mien.train.fit.Options`.
 
     Raises:
         ConfigError: the storage cannot be opened, the space and the recipe do not fit together, or the study is of
@@ -99,7 +101,8 @@ def tune(
                 shutil.rmtree(place, ignore_errors=True)  # of another study of this name
             trial.set_user_attr("folder", place.name)
             try:
-                value = _run(trial, training, validation, with_values(recipe, suggest(trial, space)), place)
+                tried = with_values(recipe, suggest(trial, space))
+                value = _run(trial, training, validation, tried, place, compile)
             except (TrialPruned, ConfigError):
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -130,7 +133,9 @@ def tune(
     return study
 
 
-def _run(trial: Trial, training: Dataset, validation: Dataset, recipe: Recipe, folder: Path) -> float:
+def _run(
+    trial: Trial, training: Dataset, validation: Dataset, recipe: Recipe, folder: Path, compile: bool
+) -> float:
     """Trains one trial, as far as it is worth it, and returns its score."""
     folder.mkdir(parents=True, exist_ok=True)
     last: Epoch | None = None
@@ -143,7 +148,7 @@ def _run(trial: Trial, training: Dataset, validation: Dataset, recipe: Recipe, f
             raise TrialPruned
 
     try:
-        network = fit(training, validation, recipe, folder, options=Options(watch=watch))
+        network = fit(training, validation, recipe, folder, options=Options(compile=compile, watch=watch))
     except DivergedError as error:
         trial.set_user_attr("why", "the loss was no number")
         raise TrialPruned from error
