@@ -208,17 +208,19 @@ def calibration(measured: dict[str, Any]) -> str:
     lines = [
         "## Calibration",
         "",
-        "Expected calibration error (15 bins of equal mass), Brier score and log-loss; in brackets before the "
-        "temperature stored in the model, which was fitted on the validation tenth of Training.",
+        "Expected calibration error (15 bins of equal mass), what it would be by chance, 95 times in 100, if every "
+        "answer were right as often as it says, Brier score and log-loss; in brackets before the temperature stored in "
+        "the model, which was fitted on the validation tenth of Training.",
         "",
-        "| reading | held against | n | calibration error | Brier | log-loss |",
-        "|---|---|---|---|---|---|",
+        "| reading | held against | n | calibration error | by chance | Brier | log-loss |",
+        "|---|---|---|---|---|---|---|",
     ]
     for key, row in measured["calibration"].items():
         cells = [
             f"{row['after'][score]:.3f}" + (f" ({row['before'][score]:.3f})" if row["before"] else "")
             for score in ("expected_calibration_error", "brier", "log_loss")
         ]
+        cells.insert(1, " – ".join(f"{edge:.3f}" for edge in row["after"]["by_chance_95"]))
         title = measured["accuracy"][key]["title"]
         lines.append(f"| `{row['reading']}` | {title} | {row['after']['n']:,} | {' | '.join(cells)} |")
     first = next(iter(measured["calibration"].values()))

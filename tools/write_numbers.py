@@ -84,7 +84,8 @@ def readme() -> str:
         "",
         "**Meaning of `probability`:** its expected calibration error is "
         f"{calibration['expected_calibration_error']:.3f} (15 bins of equal mass, n = {calibration['n']:,}; FER+ "
-        "majority, 7 classes).",
+        "majority, 7 classes); if every answer were right as often as it says, chance would make it "
+        f"{calibration['by_chance_95'][0]:.3f} to {calibration['by_chance_95'][1]:.3f}, 95 times in 100.",
         "",
         "**In photographs:** the same faces enlarged to so many pixels in a picture of "
         f"{road['picture']} that continues them, found, framed and read as in any photograph "

@@ -16,6 +16,9 @@ def test_who_is_as_often_right_as_they_say_is_calibrated():
     boastful = calibration(said(np.minimum(confidence + 0.2, 1)), labels)
     assert honest["expected_calibration_error"] < 0.015
     assert boastful["expected_calibration_error"] > 0.1
+    low, high = honest["by_chance_95"]
+    assert low < honest["expected_calibration_error"] < high < 0.015
+    assert boastful["expected_calibration_error"] > boastful["by_chance_95"][1]
     assert boastful["brier"] > honest["brier"]
     assert boastful["log_loss"] > honest["log_loss"]
 
@@ -26,6 +29,27 @@ def test_bins_have_equal_mass_and_the_error_is_their_mean_gap():
     assert [row["n"] for row in found["bins"]] == [10] * 15
     gaps = [abs(row["said"] - row["true"]) for row in found["bins"]]
     assert found["expected_calibration_error"] == pytest.approx(np.mean(gaps))
+
+
+@pytest.mark.parametrize("n", [60, 600, 6000])
+def test_what_chance_shows_is_what_calibrated_answers_show(n: int):
+    random = np.random.default_rng(n)
+    found = []
+    for _ in range(100):
+        confidence = random.uniform(0.5, 1, n)
+        labels = (random.random(n) > confidence).astype(int)
+        honest = calibration(said(confidence), labels)
+        low, high = honest["by_chance_95"]
+        found.append(low <= honest["expected_calibration_error"] <= high)
+    assert 0.87 <= np.mean(found) <= 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 14, 15, 16, 31])
+def test_few_faces_have_few_bins(n: int):
+    found = calibration(np.full((n, 2), [0.7, 0.3]), np.zeros(n, dtype=np.int64))
+    assert sum(row["n"] for row in found["bins"]) == n
+    assert min(row["n"] for row in found["bins"]) >= 1
+    assert found["expected_calibration_error"] == pytest.approx(0.3)
 
 
 def test_scores_by_hand():

@@ -98,6 +98,29 @@ def test_another_recipes_checkpoint_is_refused(tiny_model: Path, made_folders: P
     assert load_recipe(str(tiny_model / "recipe.toml")) == load_recipe(str(tiny_recipe))
 
 
+@pytest.mark.parametrize("hold_out", [True, False])
+def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validation_part(
+    hold_out: bool, tiny_model: Path, made_folders: Path, tmp_path: Path
+):
+    def fitted(folder: Path) -> dict[str, float]:
+        metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
+        return json.loads(metadata["mien.temperatures"])
+
+    changed = load_recipe(str(tiny_model / "recipe.toml")).changed(
+        name="on", epochs=20, init=str(tiny_model), hold_out=hold_out, erase=0.0, scale=1.0, rotate=0.0
+    )
+    data = read_dataset(made_folders)
+    folder = train(data, changed, tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["validation"]["held_out"] is hold_out
+    assert (metrics["training_faces"] == len(data)) is not hold_out
+    # The weights that the fit begins from were rounded to 16 bits.
+    before = pytest.approx(fitted(tiny_model), abs=0.01)
+    assert (fitted(folder) == before) is not hold_out
+    weights = [load_weights(made / "model.safetensors")["labels.weight"] for made in (tiny_model, folder)]
+    assert not torch.allclose(*weights, atol=1e-3)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.9999])
 def test_a_torn_checkpoint_is_never_loaded(share: float, tiny_model: Path, tmp_path: Path):
     content = (tiny_model / "checkpoint.safetensors").read_bytes()

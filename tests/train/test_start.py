@@ -22,7 +22,7 @@ def test_the_trunk_and_fitting_heads_are_taken(tiny_model):
     recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model))
     saved = load_weights(tiny_model / "model.safetensors")
     network = FaceNet(recipe)
-    load_start(network, recipe)
+    assert load_start(network, recipe) == []
     assert all(torch.equal(value, saved[key]) for key, value in network.state_dict().items())
 
 
@@ -31,7 +31,7 @@ def test_a_head_of_other_classes_is_new_and_the_trunk_is_not(tiny_model):
     saved = load_weights(tiny_model / "model.safetensors")
     network = FaceNet(recipe, ("yes", "no"))
     before = network.labels.weight.clone()
-    load_start(network, recipe)
+    assert load_start(network, recipe) == ["labels.weight", "labels.bias"]
     assert torch.equal(network.labels.weight, before)
     assert torch.equal(network.trunk.stem[0][0].weight, saved["trunk.stem.0.0.weight"])
 

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
+from mien.evaluate.metrics import SEED, interval
+
 Floats = NDArray[np.float64]
 
 BINS: Final = 15
 LEFT_OUT: Final = (0.05, 0.10, 0.20)
 """Shares of the least certain faces that are left out."""
 _CURVE: Final = 50
+_DRAWS: Final = 400
 _TINY: Final = 1e-9
 
 
@@ -24,20 +27,32 @@ def calibration(shares: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
 
     Returns:
         ``expected_calibration_error`` (of the largest probability, bins of equal mass, Nixon et al. 2019),
-        ``brier`` (sum over classes of squared differences, Brier 1950: 0 to 2), ``log_loss`` (nats), ``bins``.
+        ``by_chance_95`` (the middle 95 % of that error where each answer is right as often as it says: few faces
+        show some even then), ``brier`` (sum over classes of squared differences, Brier 1950: 0 to 2), ``log_loss``
+        (nats), ``bins``.
     """
-    confidence, right = shares.max(axis=1), shares.argmax(axis=1) == labels
-    parts = [part for part in np.array_split(np.argsort(confidence, kind="stable"), BINS) if len(part)]
+    order = np.argsort(shares.max(axis=1), kind="stable")
+    confidence, right = shares.max(axis=1)[order], (shares.argmax(axis=1) == labels)[order]
+    starts = np.unique(np.arange(BINS) * len(labels) // BINS)
+    sizes = np.diff([*starts, len(labels)])
+    said = np.add.reduceat(confidence, starts)
+
+    def gap(right: NDArray[np.bool_]) -> float:
+        return float(np.abs(said - np.add.reduceat(right.astype(np.float64), starts)).sum() / len(labels))
+
+    random = np.random.default_rng(SEED)
+    by_chance = np.array([gap(random.random(len(labels)) < confidence) for _ in range(_DRAWS)])
+    true = np.add.reduceat(right.astype(np.float64), starts)
     bins = [
-        {"n": len(part), "said": float(confidence[part].mean()), "true": float(right[part].mean())}
-        for part in parts
+        {"n": int(n), "said": float(s / n), "true": float(t / n)}
+        for n, s, t in zip(sizes, said, true, strict=True)
     ]
     truth = np.eye(shares.shape[1])[labels]
     safe = np.maximum(shares, _TINY)
     return {
         "n": len(labels),
-        "expected_calibration_error": sum(row["n"] * abs(row["said"] - row["true"]) for row in bins)
-        / len(labels),
+        "expected_calibration_error": gap(right),
+        "by_chance_95": interval(by_chance),
         "brier": float(((shares - truth) ** 2).sum(axis=1).mean()),
         "log_loss": float(
             log_loss(labels, safe / safe.sum(axis=1, keepdims=True), labels=np.arange(shares.shape[1]))

@@ -41,7 +41,9 @@ class Recipe:
             repeats the labels'.
         teachers: models whose readings are learnt beside the data's (Hinton et al. 2015): names or folders.
         teacher_weight: weight of the teachers' mean in the targets, in [0, 1]; the rest are votes and labels.
-        hold_out: keep the validation tenth out of training; without, results on it mean nothing.
+        hold_out: keep the validation tenth out of training; without, results on it mean nothing, and what is
+            fitted on it (temperatures, the answer's weights, trust in small faces) is fitted with the readings of
+            the model that the run starts from.
         epochs: passes over the training part.
         sizes: sides in pixels at which the faces are shown, a multiple of 8 each, in equal shares of the epochs
             (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, 48 but for timm's.

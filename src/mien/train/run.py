@@ -33,7 +33,7 @@ from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, stretches
-from mien.train.start import with_network
+from mien.train.start import start_of, with_network
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -112,7 +112,8 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
-        finish(network, training, validation, made, folder, fabric)
+        fitted = network if recipe.hold_out else start_of(start, data.classes) or network
+        finish(network, training, validation, made, folder, fabric, fitted=fitted)
     fabric.barrier()
     return folder
 
@@ -129,11 +130,18 @@ def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -
 
 
 def finish(
-    network: FaceNet, training: Dataset, validation: Dataset, recipe: Recipe, folder: Path, fabric: Fabric
+    network: FaceNet,
+    training: Dataset,
+    validation: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    fabric: Fabric,
+    *,
+    fitted: FaceNet | None = None,
 ) -> None:
-    """Writes everything that a run leaves beside its history and checkpoint."""
+    """Writes everything that a run leaves beside its history and checkpoint; see `export`."""
     recipe.save(folder / "recipe.toml")
-    export(network, training, validation, folder, recipe)
+    export(network, training, validation, folder, recipe, fitted=fitted)
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
     summary = {
@@ -158,16 +166,36 @@ def finish(
     (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def export(network: FaceNet, training: Dataset, validation: Dataset, folder: Path, recipe: Recipe) -> None:
-    """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``."""
+def export(
+    network: FaceNet,
+    training: Dataset,
+    validation: Dataset,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    fitted: FaceNet | None = None,
+) -> None:
+    """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``.
+
+    Args:
+        network: what was trained.
+        training: some of its faces show the ranges of integers.
+        validation: what is fitted on.
+        folder: where the files go.
+        recipe: of the run.
+        fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
+            learnt from the validation part, it is surer of it than of other faces.
+    """
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(as_exported(network, recipe), validation)
+    readings = calibrated(as_exported(fitted or network, recipe), validation)
+    trust, shares = measured_trust(readings, validation), measured_leanings(readings, validation)
+    readings.network = as_exported(network, recipe).eval()
     export_onnx(
         readings,
         folder / "model.onnx",
         name=recipe.name,
-        trust=measured_trust(readings, validation),
-        leanings=measured_leanings(readings, validation),
+        trust=trust,
+        leanings=shares,
         classes=validation.classes,
         weight_bits=recipe.weight_bits,
         views=2 if recipe.mirror else 1,

@@ -31,19 +31,22 @@ def with_network(recipe: Recipe) -> Recipe:
     return replace(recipe, model=start.model, stem=start.stem, stages=start.stages, blocks=start.blocks)
 
 
-def load_start(network: FaceNet, recipe: Recipe) -> None:
+def load_start(network: FaceNet, recipe: Recipe) -> list[str]:
     """Loads the weights of the model that the recipe starts from, if it names one.
 
     The trunk is taken whole; a head whose shape differs stays new.
 
+    Returns:
+        Names of the tensors that stay new.
+
     Raises:
         ConfigError: that model has no weights to train on from, or another trunk.
     """
+    own = network.state_dict()
     if not recipe.init:
-        return
+        return list(own)
     path = find_model(recipe.init).with_name("model.safetensors")
     saved = load_weights(path)
-    own = network.state_dict()
     fitting = {key: value for key, value in saved.items() if key in own and own[key].shape == value.shape}
     if missing := [key for key in own if key.startswith("trunk.") and key not in fitting]:
         raise ConfigError(
@@ -51,6 +54,18 @@ def load_start(network: FaceNet, recipe: Recipe) -> None:
             f"its weights and {path.with_name('recipe.toml')} do not belong together"
         )
     network.load_state_dict(fitting, strict=False)
+    return [key for key in own if key not in fitting]
+
+
+def start_of(recipe: Recipe, classes: tuple[str, ...]) -> FaceNet | None:
+    """The network as it is before the first step; None where it, or one of its heads, begins at random.
+
+    Raises:
+        ConfigError: see `load_start`.
+    """
+    network = FaceNet(replace(recipe, pretrained=False, weights=""), classes)
+    new = load_start(network, recipe)
+    return None if new else network.eval()
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
