@@ -20,7 +20,7 @@ class Mobile(Trunk):
         blocks: list[nn.Module] = []
         for stage, width in enumerate(recipe.stages):
             for block in range(recipe.blocks):
-                blocks.append(_Block(channels, width, stride=2 if stage > 0 and block == 0 else 1))
+                blocks.append(_Block(channels, width, stride=2 if stage > 1 and block == 0 else 1))
                 channels = width
         self.blocks = nn.Sequential(*blocks)
         self.features = channels
