@@ -41,6 +41,36 @@ def test_a_peers_file_is_measured_alike(voted: Path, tmp_path: Path, capsys: pyt
     assert "Can its probability be believed?" not in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.mark.parametrize("reads_drawings", [True, False])
+def test_spoilt_faces_are_in_the_figures_and_in_the_report(
+    reads_drawings: bool, voted: Path, tiny_model: Path, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    model = str(tiny_model) if reads_drawings else "nano"
+    assert evaluate(voted, model=model, split="PublicTest", out=tmp_path, robustness=True, threads=1) == 0
+    robust = json.loads((tmp_path / "metrics.json").read_text())["robustness"]
+    assert len(robust["curves"]) == 13
+    assert {len(curve["accuracy"]["original_labels"]) for curve in robust["curves"].values()} == {5}
+    kept = next(iter(robust["kept"].values()))
+    said, page = capsys.readouterr().out, (tmp_path / "report.html").read_text()
+    if reads_drawings:
+        assert f"On spoilt faces it keeps {kept:.0%} of its accuracy" in said
+        assert f"it keeps <b>{100 * kept:.0f}" in page
+    else:
+        assert kept is None
+        assert "It reads no face right even where none is spoilt" in said
+        assert "It reads no face right even where none is spoilt" in page
+
+
+def test_a_training_part_that_cannot_be_read_is_told(
+    made_folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The figures without copies of training faces are missing then, and somebody should know why."""
+    shutil.copytree(made_folders / "test", tmp_path / "data" / "test")
+    assert evaluate(tmp_path / "data", out=tmp_path / "report", threads=1) == 0
+    assert "copies of faces in Training were not looked for: " in capsys.readouterr().err
+
+
 def test_wrong_use(voted: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="no model 'nothing'"):
         evaluate(voted, model="nothing", split="PublicTest", out=tmp_path / "report")

@@ -104,10 +104,13 @@ def _print(found: "Evaluation") -> None:
         )
     if "robustness" in metrics:
         key, kept = next(iter(metrics["robustness"]["kept"].items()))
-        console.print(
-            f"On spoilt faces it keeps {kept:.0%} of its accuracy ({metrics['accuracy'][key]['title']}).",
-            highlight=False,
+        title = metrics["accuracy"][key]["title"]
+        said = (
+            f"On spoilt faces it keeps {kept:.0%} of its accuracy ({title})."
+            if kept is not None
+            else f"It reads no face right even where none is spoilt ({title})."
         )
+        console.print(said, highlight=False)
 
 
 def share(value: dict[str, Any]) -> str:

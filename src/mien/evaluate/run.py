@@ -121,7 +121,12 @@ def evaluate(
         metrics["accuracy"][truth.key] = score(shares, truth, graded=graded)
         if graded:
             metrics["calibration"][truth.key] = calibrated(truth, answers)
-    metrics["without_copies_in_training"] = without_copies(path, split, data, answers, truths)
+    notes = notes_on(data, truths)
+    try:
+        metrics["without_copies_in_training"] = without_copies(path, split, data, answers, truths)
+    except DatasetError as error:
+        metrics["without_copies_in_training"] = None
+        notes.append(f"copies of faces in Training were not looked for: {error}")
     if people.votes is not None:
         metrics["votes"] = against_votes(
             answers.readings.get("crowd") or answers.readings["probabilities"], people.votes
@@ -135,7 +140,7 @@ def evaluate(
     if robust is not None:
         metrics["robustness"] = robust
     metrics["made_with"] = surroundings()
-    return Evaluation(rounded(metrics), data, answers, truths, notes_on(data, truths))
+    return Evaluation(rounded(metrics), data, answers, truths, notes)
 
 
 def fitting(file: PredictionFile, data: Dataset, name: str) -> Answers:
@@ -185,13 +190,14 @@ def calibrated(truth: Truth, answers: Answers) -> dict[str, Any]:
 def without_copies(
     path: str | Path, split: str, data: Dataset, answers: Answers, truths: list[Truth]
 ) -> dict[str, Any] | None:
-    """Accuracies without the faces that have a near copy in Training; None where the data has no such part."""
+    """Accuracies without the faces that have a near copy in Training; None for Training itself.
+
+    Raises:
+        DatasetError: the data has no such part, or it cannot be read.
+    """
     if split == "train":
         return None
-    try:
-        training = read_dataset(path, "train")
-    except DatasetError:
-        return None
+    training = read_dataset(path, "train")
     copies = np.zeros(len(data), np.bool_)
     # In parts: all of Training at once would be held as floats.
     for start in range(0, len(training), _PART):

@@ -137,7 +137,6 @@ async def models(request: Request) -> dict[str, Any]:
         "expressions": list(EXPRESSIONS),
         "crowd": list(CROWD),
         "video": find_spec("av") is not None,
-        "explain": True,
         "limits": {name: getattr(limits, name) for name in limits.__slots__},
     }
 

@@ -118,7 +118,6 @@ class Models(Record):
     expressions: list[str]
     crowd: list[str]
     video: bool = Field(description="whether videos can be read: the extra `video` is installed")
-    explain: bool = Field(description="whether readings can be explained: /v1/explain answers")
     limits: dict[str, int | float]
 
 
