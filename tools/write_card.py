@@ -84,7 +84,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 
 | file | what |
 |---|---|
-| `model.onnx` | what inference reads: grey levels in, three calibrated readings out; sealed with its SHA-256 |
+| `model.onnx` | what inference reads: grey levels in, three readings out, each with its temperature; sealed with its SHA-256 |
 | `model.safetensors` | the weights in 16 bits, for training on |
 | `recipe.toml` | what was trained, and how |
 | `metrics.json` | of the training run: measures on the part of Training on which everything was chosen |
@@ -229,7 +229,13 @@ def calibration(measured: dict[str, Any]) -> str:
         for left, row in first["risk_coverage"]["least_certain_left_out"].items()
         if left != "0%"
     ]
-    lines += ["", f"Accuracy of `{first['reading']}`: {', '.join(left_out)}."]
+    lines += [
+        "",
+        "`crowd` is fitted to the shares of people, not to how often the word of most of them is right, so that its error "
+        "here is large by design: take `probabilities` for a probability.",
+        "",
+        f"Accuracy of `{first['reading']}`: {', '.join(left_out)}.",
+    ]
     return "\n".join(lines)
 
 
@@ -272,13 +278,15 @@ def reproduce(name: str, folder: Path, trained: dict[str, Any]) -> str:
         if "minutes" in trained
         else ""
     )
-    return f"""## How to get the same
+    others = [*trained["recipe"]["teachers"], trained["recipe"]["first"]]
+    learnt = " and ".join(f"`{other}`" for other in others if other)
+    return f"""## How to measure it again, and to train one like it
 
 ```
 make reproduce DATA=fer2013.parquet      # every number of this card, and what differs
 mien train fer2013.parquet --recipe {where}/recipe.toml
 ```
-Trained with mien {versions["mien"]} and PyTorch {versions["torch"]}{took}. What each number means: \
+{f"It learnt from {learnt} as that was then; the command learns from today's. " if learnt else ""}Trained with mien {versions["mien"]} and PyTorch {versions["torch"]}{took}. What each number means: \
 `docs/evaluation.md` of the repository."""
 
 

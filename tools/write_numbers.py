@@ -394,6 +394,29 @@ def audited() -> str:
     return "\n".join(lines)
 
 
+def priors() -> str:
+    """What a prior gains on faces drawn in other shares."""
+    found = result("priors")
+    titles = {"clinic": "the example's", "even": "even"}
+    lines = [
+        "| shares of the expressions | `--prior` | accuracy | calibration error | log-loss |",
+        "|---|---|---|---|---|",
+    ]
+    for key, title in titles.items():
+        for way, given in (("as_made", "none"), ("with_prior", "these shares")):
+            row = found[key][way]
+            lines.append(
+                f"| {title} | {given} | {row['accuracy']:.1%} | {row['expected_calibration_error']:.3f} | "
+                f"{row['log_loss']:.3f} |"
+            )
+    lines += [
+        "",
+        f"PublicTest, FER+ majority of the seven, {found['faces']:,} faces, drawn anew so that the expressions have these "
+        f"shares ({source(found)}).",
+    ]
+    return "\n".join(lines)
+
+
 def video() -> str:
     """How quick films are read, how near to a search of every frame, and what an hour of one costs."""
     found, hour = result("video"), result("video_memory")
@@ -436,9 +459,10 @@ def serving() -> str:
     clients = list(load["mien"])[:-1]
     lines = [
         f"Answers a second, with the median and the 99th percentile of the time to an answer; {found['picture']}, "
-        f"{found['seconds_each']:g} s each, in turn, in one run ({found['machine']}; {source(found)}):",
+        f"{found['seconds_each']:g} s each, in turn, in one run, with `--max-queue 128` so that 64 clients are let in; what "
+        f"follows has the default, 16 ({found['machine']}; {source(found)}):",
         "",
-        f"| | {' | '.join(clients)} | peak |",
+        f"| | {' | '.join('1 client' if name == '1 clients' else name for name in clients)} | peak |",
         f"|---|{'---|' * (len(clients) + 1)}",
     ]
     for name, rows in load.items():
@@ -493,6 +517,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/training.md": {"transfer": transfer},
     "docs/explain.md": {"explained": explained},
     "docs/audit.md": {"audited": audited},
+    "docs/priors.md": {"priors": priors},
     "docs/video.md": {"measured": video},
 }
 

@@ -77,8 +77,8 @@ def tune(
     check_space(space, recipe)
     if recipe.first:
         raise ConfigError(
-            f"recipe {recipe.name}: runs {recipe.first} first; tune that, or give this the init of its model "
-            "and no first"
+            f"recipe {recipe.name}: runs {recipe.first} first; tune that, or give this no first, and its model "
+            "as init (and as teachers, where teacher_weight is above 0)"
         )
     recipe = with_network(recipe)
     training, validation = split_validation(data)
