@@ -65,9 +65,10 @@ def main(data: str, faces: str = "35", model: str = "base") -> None:
     with tempfile.TemporaryDirectory() as folder:
         shuffled = Classifier(shuffle_weights(model, Path(folder) / "shuffled.onnx"), threads=1)
         sanity = [
-            rank_correlation(values, explain_crop(shuffled, face, [word])[word])
+            abs(rank_correlation(values, explain_crop(shuffled, face, [word])[word]))
             for face, word, values in zip(images, words, maps, strict=True)
         ]
+    unrelated = [abs(rank_correlation(values, random_map(random))) for values in maps]
     moved = [
         rank_correlation(
             # What was at column x lies at x + 1 in the face that was moved to the right.
@@ -88,8 +89,10 @@ def main(data: str, faces: str = "35", model: str = "base") -> None:
             "split": "PublicTest",
             "faces": len(images),
             "curves": {name: summary(values, curves["random_map"]) for name, values in curves.items()},
+            "better_than_rise": better(curves["mien_explain"], curves["rise_random_masks"]),
             "rank_correlation_moved_by_a_pixel": round(float(np.mean(moved)), 3),
-            "rank_correlation_shuffled_weights": round(float(np.mean(sanity)), 3),
+            "size_of_rank_correlation_with_shuffled_weights": round(float(np.mean(sanity)), 3),
+            "size_of_rank_correlation_with_a_random_map": round(float(np.mean(unrelated)), 3),
         },
     )
 
@@ -103,6 +106,17 @@ def summary(values: list[tuple[float, float]], of_random: list[tuple[float, floa
         "insertion": round(float(insertion.mean()), 4),
         "deletion_better_than_random": round(float((deletion < random_deletion).mean()), 3),
         "insertion_better_than_random": round(float((insertion > random_insertion).mean()), 3),
+    }
+
+
+def better(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> dict[str, Any]:
+    """By how much our areas are better on the same faces, in the mean, with the 95 % bootstrap interval."""
+    gains = (np.array(ours) - np.array(theirs)) * [-1, 1]  # less deletion, more insertion
+    drawn = np.random.default_rng(0).integers(0, len(gains), (2000, len(gains)))
+    low, high = np.percentile(gains[drawn].mean(axis=1), [2.5, 97.5], axis=0)
+    return {
+        name: {"gain": round(float(gain), 4), "interval_95": [round(float(a), 4), round(float(b), 4)]}
+        for name, gain, a, b in zip(("deletion", "insertion"), gains.mean(axis=0), low, high, strict=True)
     }
 
 
@@ -178,10 +192,11 @@ def shuffle_weights(model: str, path: Path) -> Path:
     """Writes a model whose weights are its own, those of each layer in random order."""
     random = np.random.default_rng(0)
     network = onnx.load_from_string(find_model(model).read_bytes())
-    del network.metadata_props[-1]  # the seal
+    seal_of_theirs = next(entry for entry in network.metadata_props if entry.key == "mien.sha256")
+    network.metadata_props.remove(seal_of_theirs)
     for tensor in network.graph.initializer:
         weights = onnx.numpy_helper.to_array(tensor)
-        if weights.dtype in (np.float16, np.float32) and weights.size > 1:
+        if weights.size > 1 and weights.dtype != np.int64:  # shapes are in 64 bits
             mixed = random.permutation(weights.ravel()).reshape(weights.shape)
             tensor.CopyFrom(onnx.numpy_helper.from_array(mixed, tensor.name))
     path.write_bytes(seal(network.SerializeToString()))

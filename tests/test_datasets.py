@@ -282,10 +282,12 @@ def test_no_faces_are_found_in_tables(tmp_path: Path):
         ({"image": b"no picture"}, "not a readable picture"),
         ({"image": None}, r"its image is no bytes of a picture \(NoneType\)"),
         ({"emotion": "content"}, "'content' is none of angry"),
-        ({"ferplus_votes": [1] * 5}, r"not ten votes \(found \[1, 1, 1, 1, 1\]\)"),
+        ({"ferplus_votes": [1] * 5}, r"not ten votes, whole numbers of people \(found \[1, 1, 1, 1, 1\]\)"),
         ({"ferplus_votes": None}, "not ten votes"),
         ({"ferplus_votes": [1] * 9 + [None]}, "not ten votes"),
         ({"ferplus_votes": [1] * 9 + [300]}, "not ten votes"),
+        ({"ferplus_votes": [1] * 9 + [-1]}, "not ten votes"),
+        ({"ferplus_votes": [0.1] * 10}, "not ten votes, whole numbers of people"),
     ],
 )
 def test_a_damaged_row_of_a_table_is_an_error_that_names_it(tmp_path: Path, changes: dict, says: str):

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -34,7 +36,7 @@ def main() -> None:
     command = [sys.executable, "-m", "mien", "serve", "--no-open", "--port", "0"]
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        running(command) as server,
         sync_playwright() as playwright,
     ):
         assert server.stdout is not None
@@ -80,7 +82,16 @@ def main() -> None:
         page.keyboard.press("ArrowRight")
         shoot(page, "serve-video.jpg", full_page=True)
         browser.close()
-        server.terminate()
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A server for as long as it is needed, whatever goes wrong with its clients."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
 
 
 def shoot(page: Page, name: str, *, full_page: bool = False) -> None:

@@ -96,7 +96,9 @@ class Dataset:
         return Dataset(self.images[rows], self.labels[rows], votes, self.classes)
 
 
-def read_dataset(path: str | Path, split: str = "train", *, find_faces: bool = False) -> Dataset:
+def read_dataset(
+    path: str | Path, split: str = "train", *, find_faces: bool = False, allow_empty: bool = False
+) -> Dataset:
     """Reads one split of FER-2013, with the FER+ votes where they are there, or of your own pictures.
 
     Pictures in folders may have any size and colour: they are made grey and 48×48, not distorted. Those that
@@ -109,6 +111,7 @@ def read_dataset(path: str | Path, split: str = "train", *, find_faces: bool = F
         split: ``train``, ``test``, ``PublicTest`` or ``PrivateTest``. Folders know the first two.
         find_faces: the pictures in the folders are photographs, and not faces that are cut out: of each the
             surest face is taken, framed as `mien predict` frames it.
+        allow_empty: the split and its classes may be without a picture that can be used.
 
     Raises:
         DatasetError: the path is none of these, the split is empty, a class has no picture to learn from, or a
@@ -117,14 +120,14 @@ def read_dataset(path: str | Path, split: str = "train", *, find_faces: bool = F
     """
     if split not in SPLITS:
         raise ConfigError(f"no split is called {split!r}: choose one of {', '.join(SPLITS)}")
-    data = _reader(Path(path), find_faces)(split)
-    if len(data) == 0:
+    data = _reader(Path(path), find_faces, allow_empty)(split)
+    if len(data) == 0 and not allow_empty:
         why = f": none of its pictures can be used ({data.skipped[0]})" if data.skipped else ""
         raise DatasetError(f"{path}: the split {split!r} has no images{why}")
     return data
 
 
-def _reader(path: Path, find_faces: bool) -> Callable[[str], Dataset]:
+def _reader(path: Path, find_faces: bool, allow_empty: bool) -> Callable[[str], Dataset]:
     # os.path, not Path, asks what lies there: Path raises where a folder may not be entered or a name is too long.
     is_folder = os.path.isdir(path)  # noqa: PTH112
     table = path / "fer2013.csv" if is_folder else path
@@ -135,7 +138,7 @@ def _reader(path: Path, find_faces: bool) -> Callable[[str], Dataset]:
             )
         return lambda split: (_read_csv if table.suffix == ".csv" else _read_parquet)(table, split)
     if is_folder and (_has_splits(path) or len(_subfolders(path)) >= 2):
-        return lambda split: _read_folders(path, split, find_faces)
+        return lambda split: _read_folders(path, split, find_faces, allow_empty)
     found = _contents(path) if os.path.exists(path) else "nothing: it does not exist, or cannot be reached"  # noqa: PTH110
     raise DatasetError(
         f"{path}: looked for train/ and test/ folders, two or more folders of classes, fer2013.csv, or a .parquet "
@@ -177,7 +180,7 @@ def _pictures(folder: Path) -> list[Path]:
     ]
 
 
-def _read_folders(root: Path, split: str, find_faces: bool) -> Dataset:
+def _read_folders(root: Path, split: str, find_faces: bool, allow_empty: bool) -> Dataset:
     if split not in ("train", "test"):
         raise DatasetError(f"{root}: folders have the splits train and test, not {split!r}")
     folder = root / split if _has_splits(root) else root
@@ -190,7 +193,8 @@ def _read_folders(root: Path, split: str, find_faces: bool) -> Dataset:
         )
     files = {name: _pictures(folder / name) if (folder / name).is_dir() else [] for name in classes}
     empty = [name for name, pictures in files.items() if not pictures]
-    if split == "train" and empty:
+    whole = split == "train" and not allow_empty
+    if whole and empty:
         raise DatasetError(
             f"{folder / empty[0]}: no pictures of this class; looked for {' '.join(sorted(SUFFIXES))}, "
             f"found {_contents(folder / empty[0])}"
@@ -203,7 +207,7 @@ def _read_folders(root: Path, split: str, find_faces: bool) -> Dataset:
     usable = np.array([isinstance(picture, np.ndarray) for picture in read], dtype=np.bool_)
     skipped = tuple(picture for picture in read if isinstance(picture, str))
     lost = sorted(set(labels) - set(labels[usable]))
-    if split == "train" and usable.any() and lost:
+    if whole and usable.any() and lost:
         reason = read[int(np.flatnonzero(labels == lost[0])[0])]
         raise DatasetError(f"{folder / classes[lost[0]]}: none of its pictures can be used ({reason})")
     images = [picture for picture in read if isinstance(picture, np.ndarray)]
@@ -331,12 +335,13 @@ def _rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[Iterator[dict[str
 def _ten_votes(votes: Any, where: str) -> NDArray[np.uint8]:
     """The votes of one face, in FER+'s order."""
     try:
-        given = np.array(votes, dtype=np.uint8)
-    except (ValueError, OverflowError, TypeError) as error:
+        given = np.array(votes, dtype=np.float64)
+    except (ValueError, TypeError) as error:
         raise DatasetError(f"{where}: not ten votes ({error})") from error
-    if given.shape != (len(CROWD),):
-        raise DatasetError(f"{where}: not ten votes (found {votes!r:.80})")
-    return given
+    whole = (given >= 0) & (given <= 255) & (given == np.floor(given))
+    if given.shape != (len(CROWD),) or not whole.all():
+        raise DatasetError(f"{where}: not ten votes, whole numbers of people (found {votes!r:.80})")
+    return given.astype(np.uint8)
 
 
 def _in_our_order(votes: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from mien.align import align_faces, crop_sides, whole_picture
 from mien.classify import Classifier
 from mien.errors import ConfigError
-from mien.image import DEFAULT_MAX_PIXELS, ImageSource, read_image
+from mien.image import ImageSource, read_image
 from mien.recognize import Recognizer
 from mien.result import percent
 
@@ -99,7 +99,7 @@ def explain(
     classifier = recognizer.classifier
     words = classifier.expressions
     _check_expressions(expressions or (), classifier)
-    pixels = read_image(image, max_pixels=DEFAULT_MAX_PIXELS)
+    pixels = read_image(image, max_pixels=recognizer.max_pixels)
     if recognizer.detector is None:
         crops = whole_picture(pixels, size=classifier.size)[None]
         shown = whole_picture(pixels, size=_TILE)[None]

@@ -81,6 +81,11 @@ class Recognizer:
         return self._detector
 
     @property
+    def max_pixels(self) -> int:
+        """Pictures with more pixels are refused before they are decoded."""
+        return self._max_pixels
+
+    @property
     def classifier(self) -> Classifier:
         """What reads the expressions of faces that are cut out."""
         return self._classifier

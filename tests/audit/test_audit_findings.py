@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 from faults import make_faulty_table, make_own_folders
 from PIL import Image
 
-from mien.audit import ISSUES, Audit, audit
+from mien.audit import ISSUES, Audit, audit, write_rows
+from mien.audit.report import write_report
 from mien.errors import ConfigError, DatasetError
 from mien.labels import EXPRESSIONS
 from support import drawn_face
@@ -196,6 +198,32 @@ def test_what_is_no_data_set_is_refused_in_one_line(tmp_path: Path, name: str):
     with pytest.raises(DatasetError, match=name) as error:
         audit(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("broken", ["test", "train/sad", "train/happy"])
+def test_data_that_could_not_be_learnt_from_are_audited_all_the_more(
+    broken: str, made_folders: Path, tmp_path: Path
+):
+    data = tmp_path / "data"
+    shutil.copytree(made_folders, data)
+    lost = sorted((data / broken).rglob("*.png"))
+    for path in lost:
+        path.write_bytes(b"no picture")
+    found = audit(data)
+    assert {pictures.file for pictures in found.pictures.unreadable} == {
+        path.relative_to(data).as_posix() for path in lost
+    }
+    assert len(found.of("unreadable")) == len(lost)
+    write_report(found, tmp_path / "report.html")
+    write_rows(found, tmp_path / "audit.csv")
+
+
+def test_where_nothing_can_be_read_there_is_nothing_to_audit(made_folders: Path, tmp_path: Path):
+    shutil.copytree(made_folders / "test", tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="none of its pictures can be read"):
+        audit(tmp_path / "data")
 
 
 def test_near_blank_pictures_with_something_to_see_are_not_blank(tmp_path: Path):

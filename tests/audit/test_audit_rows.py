@@ -1,11 +1,15 @@
 import csv
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faults import make_faulty_table, make_own_folders
+from PIL import Image
 
 from mien.audit import audit, exclude_rows, write_rows
+from mien.audit.report import write_report
 from mien.audit.rows import COLUMNS
 from mien.datasets import read_dataset
 from mien.errors import DatasetError
@@ -63,6 +67,21 @@ def test_a_person_may_change_the_suggestions(faulty_table: Path, table: Path):
     assert len(exclude_rows(read_dataset(faulty_table, "train"), table, "train")) == 12
 
 
+def test_a_spreadsheet_may_write_semicolons_and_takes_no_hash_for_a_number(faulty_table: Path, table: Path):
+    data = read_dataset(faulty_table, "train")
+    with table.open(newline="", encoding="utf-8") as file:
+        records = list(csv.DictReader(file))
+    hashes = [record["pixels"] for record in records if record["pixels"]]
+    for number in hashes:
+        assert number[0] == "x"
+        assert len(number) == 17
+    with table.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=";")
+        writer.writeheader()
+        writer.writerows(records)
+    assert len(exclude_rows(data, table, "train")) == 4
+
+
 def test_a_table_made_by_hand(faulty_table: Path, tmp_path: Path):
     path = tmp_path / "mine.csv"
     path.write_text(
@@ -78,6 +97,21 @@ def test_own_folders_with_files_that_cannot_be_read(own_folders: Path, tmp_path:
     left = exclude_rows(data, tmp_path / "audit.csv", "train")
     assert (len(data), len(left)) == (7, 5)
     assert left.classes == data.classes
+    assert left.skipped == data.skipped != ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX only")
+def test_names_that_are_no_utf8_are_written_as_escapes(own_folders: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(own_folders, data)
+    blank = next(path for path in sorted(data.rglob("*.png")) if path.is_file())
+    Image.new("L", (48, 48)).save(os.fsencode(blank.parent) + b"/f\xfcr.png")
+    found = audit(data)
+    write_rows(found, tmp_path / "audit.csv")
+    write_report(found, tmp_path / "report.html")
+    assert "f\\udcfcr.png" in (tmp_path / "audit.csv").read_text(encoding="utf-8")
+    assert "f\\udcfcr.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(exclude_rows(read_dataset(data), tmp_path / "audit.csv", "train")) == 5
 
 
 @pytest.mark.parametrize(
@@ -93,6 +127,8 @@ def test_own_folders_with_files_that_cannot_be_read(own_folders: Path, tmp_path:
             "split,row,suggestion\n" + "".join(f"train,{row},exclude\n" for row in range(12)),
             "excludes all 12",
         ),
+        ("split,row,suggestion\nTraining,0,exclude\n", "line 2: split is 'Training'; write one of train, "),
+        ("split,row,suggestion\ntrain,0,remove\n", "line 2: suggestion is 'remove'; write one of exclude, "),
         ("split,row,suggestion\ntrain\n", None),
     ],
 )

@@ -21,7 +21,7 @@ from mien.train.tune.space import (
     space_for,
     with_values,
 )
-from mien.train.tune.storage import open_storage
+from mien.train.tune.storage import open_storage, retry
 from mien.train.tune.study import score, tune
 
 SMALL = Recipe(name="small", stem=(4, 8), stages=(8,), blocks=1, epochs=4, sizes=(16,), batch_size=16)
@@ -90,6 +90,8 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
     [
         ({"droput": Range(0.0, 0.5)}, "droput cannot be searched"),
         ({"epochs": Choice((1, 2))}, "epochs cannot be searched"),
+        ({"init": Choice(("base", "nano"))}, "init cannot be searched"),
+        ({"mirror": Choice((False, True))}, "mirror cannot be searched"),
         ({"dropout": Range(0.0, 1.5)}, "dropout is 1.5"),
         ({"votes": Range(0.0, 1.0)}, "votes is 0, must be above 0"),
         ({"batch_size": Range(8.0, 64.0)}, "batch_size is 8.0, must be like 16"),
@@ -131,6 +133,10 @@ def test_both_accuracies_count_where_there_are_votes():
         "nonsense://somewhere",
         "sqlite:////no/such/folder/study.db",
         "postgresql://me:secret@127.0.0.1:1/study",
+        "postgresql://me:se/secret@127.0.0.1:1/study",
+        "postgresql://me:a:secret@127.0.0.1:1/study",
+        "postgresql://127.0.0.1:1/study?user=me&password=secret",
+        "no url ://me:secret@somewhere",
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_told_in_one_line(storage: str):
@@ -211,6 +217,39 @@ def test_a_data_set_that_no_trial_can_learn_from_ends_the_study(noise: Dataset, 
 def test_a_teacher_that_is_missing_ends_the_study(noise: Dataset, tmp_path: Path):
     with pytest.raises(ModelError, match="no model 'nobody'"):
         search(noise, tmp_path, recipe=SMALL.changed(teachers=("nobody",), teacher_weight=0.5))
+
+
+def test_a_trial_that_stood_still_leaves_its_folder_to_who_took_it_over(
+    noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from mien.train.tune import study as module
+
+    storage, said = f"sqlite:///{tmp_path / 'study.db'}", []
+
+    def taken_over(epoch: Epoch) -> float:
+        """At the second epoch another process finds that no sign of life came for too long."""
+        study = optuna.load_study(storage=storage, study_name="found")
+        if epoch.epoch == 2 and len(study.trials) == 1:
+            study._storage.set_trial_state_values(study.trials[0]._trial_id, TrialState.FAIL)
+            retry(study, study.trials[0])
+        return score(epoch)
+
+    monkeypatch.setattr(module, "score", taken_over)
+    study = tune(
+        noise,
+        SMALL,
+        FEW,
+        trials=1,
+        storage=storage,
+        name="found",
+        folder=tmp_path / "trials",
+        say=said.append,
+    )
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert study.trials[1].params == study.trials[0].params
+    assert list(study.trials[1].intermediate_values) == [3, 4]
+    assert "taken over by another process" in said[0]
+    assert not (tmp_path / "trials").exists()
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt, MienError])

@@ -96,12 +96,15 @@ def read_pictures(
     unreadable: list[Unreadable] = []
     for split in _splits(path):
         say(f"reading {split}")
-        parts[split] = read_dataset(path, split, find_faces=find_faces)
+        parts[split] = read_dataset(path, split, find_faces=find_faces, allow_empty=True)
         if path.is_dir() and not _table(path).is_file():
             usable, lost = _files(path, split, parts[split])
             files += usable
             unreadable += lost
     sizes = [len(part) for part in parts.values()]
+    if not any(sizes):
+        why = f" ({unreadable[0].file}: {unreadable[0].reason})" if unreadable else ""
+        raise DatasetError(f"{path}: none of its pictures can be read{why}")
     votes = [part.votes for part in parts.values() if part.votes is not None]
     return Pictures(
         path.resolve().name,

@@ -35,9 +35,12 @@ _LISTED: Final = 8  # copies that are named of one group
 
 
 def write_report(audit: Audit, path: Path) -> None:
-    """Writes the page; what was there before stays whole until the new one is."""
+    """Writes the page; what was there before stays whole until the new one is.
+
+    What is no UTF-8 in the name of a file is written as escapes.
+    """
     part = path.with_name(path.name + ".part")
-    part.write_text(_page(audit), encoding="utf-8")
+    part.write_text(_page(audit), encoding="utf-8", errors="backslashreplace")
     part.replace(path)
 
 

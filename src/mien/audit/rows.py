@@ -12,10 +12,11 @@ A CSV file in UTF-8, a row for each issue of each picture, with the columns `COL
 | group | copies of one another have the same number |
 | suggestion | ``exclude``, ``keep`` or ``review``; yours to change |
 | note | what a person should know to judge |
-| pixels | 16 hexadecimal digits of the pixels' hash, by which a table of other data is refused |
+| pixels | x and 16 hexadecimal digits of the pixels' hash, by which a table of other data is refused |
 """
 
 import csv
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -24,17 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.audit.findings import Audit
-from mien.datasets import Dataset
+from mien.datasets import SPLITS, Dataset
 from mien.errors import DatasetError
 
 COLUMNS: Final = ("split", "row", "file", "label", "issue", "group", "suggestion", "note", "pixels")
+SUGGESTIONS: Final = ("exclude", "keep", "review")
 
 
 def write_rows(audit: Audit, path: Path) -> None:
-    """Writes the table of an audit; what was there before stays whole until the new one is."""
+    """Writes the table of an audit; what was there before stays whole until the new one is.
+
+    What is no UTF-8 in the name of a file is written as escapes.
+    """
     pictures = audit.pictures
     part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for finding in audit.findings:
@@ -57,6 +62,7 @@ def exclude_rows(data: Dataset, table: str | Path, split: str) -> Dataset:
 
     A picture is left out if any of its rows has the suggestion ``exclude``. Only the columns split, row and
     suggestion are needed, so that a table may be made by hand; where there are pixels they must be the data's.
+    Spreadsheets of some countries write semicolons for commas; these are read too.
 
     Args:
         data: one split of the data set that was audited, as `mien.datasets.read_dataset` gives it.
@@ -64,20 +70,30 @@ def exclude_rows(data: Dataset, table: str | Path, split: str) -> Dataset:
         split: the name by which `data` was read.
 
     Raises:
-        DatasetError: the table cannot be read, is not one, or was made from other data; or nothing would be left.
+        DatasetError: the table cannot be read, is not one, names a split or a suggestion that there is not, or was
+            made from other data; or nothing would be left.
     """
     wanted: set[int] = set()
     try:
         with Path(table).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            first = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
             if missing := {"split", "row", "suggestion"} - set(reader.fieldnames or ()):
                 raise DatasetError(
                     f"{table}: no column {', '.join(sorted(missing))}; give a table that mien audit wrote"
                 )
             for record in reader:
-                excluded = (record["suggestion"] or "").strip().lower() == "exclude"
-                if record["split"] == split and record["row"] and excluded:
-                    wanted.add(_row(record, data, f"{table}, line {reader.line_num}"))
+                where = f"{table}, line {reader.line_num}"
+                of, suggestion = ((record[name] or "").strip() for name in ("split", "suggestion"))
+                if of not in SPLITS:
+                    raise DatasetError(f"{where}: split is {of!r}; write one of {', '.join(SPLITS)}")
+                if suggestion and suggestion.lower() not in SUGGESTIONS:
+                    raise DatasetError(
+                        f"{where}: suggestion is {suggestion!r}; write one of {', '.join(SUGGESTIONS)}"
+                    )
+                if of == split and record["row"] and suggestion.lower() == "exclude":
+                    wanted.add(_row(record, data, where))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{table}: cannot read the table ({reason})") from error
@@ -85,7 +101,7 @@ def exclude_rows(data: Dataset, table: str | Path, split: str) -> Dataset:
         raise DatasetError(f"{table}: excludes all {len(data)} pictures of {split}; nothing is left")
     left = np.ones(len(data), np.bool_)
     left[sorted(wanted)] = False
-    return data.take(left)
+    return replace(data.take(left), skipped=data.skipped)
 
 
 def _row(record: dict[str, str | None], data: Dataset, where: str) -> int:
@@ -103,4 +119,5 @@ def _row(record: dict[str, str | None], data: Dataset, where: str) -> int:
 
 
 def _hash(image: NDArray[np.uint8]) -> str:
-    return blake2b(image.tobytes(), digest_size=8).hexdigest()
+    # The letter in front keeps spreadsheets from taking digits for a number, and rounding it.
+    return "x" + blake2b(image.tobytes(), digest_size=8).hexdigest()

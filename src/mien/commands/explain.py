@@ -25,6 +25,7 @@ def explain(
     detector: Literal["centerface", "none"] = "centerface",
     detector_size: int = 640,
     model: str = "base",
+    max_pixels: int = 100_000_000,
     threads: int | None = None,
 ) -> int:
     """Shows which parts of a face the answer rests on.
@@ -48,6 +49,8 @@ def explain(
         Long side in pixels at which the picture is searched.
     model
         An expression model: a name, a folder that mien train made, or an .onnx file.
+    max_pixels
+        Pictures with more pixels are refused before they are decoded.
     threads
         CPU threads to use; by default all.
     """
@@ -55,7 +58,13 @@ def explain(
         raise ConfigError(f"--out {out}: must end in {' or '.join(_SUFFIXES)}")
     if same(out, str(picture)):
         raise ConfigError(f"--out {out}: is the picture itself, name another file")
-    recognizer = Recognizer(model, detector=detector, detector_size=detector_size, threads=threads)
+    recognizer = Recognizer(
+        model,
+        detector=detector,
+        detector_size=detector_size,
+        max_pixels=max_pixels,
+        threads=threads,
+    )
     found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=faces)
     if not found:
         complain(f"{picture}: no face was found, so there is nothing to explain")

@@ -17,10 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from mien.datasets import Dataset
 from mien.errors import ConfigError, MienError
 from mien.model_file import find_model
-from mien.train.recipe import Recipe
-
-EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror")
-"""Fields of a recipe that change nothing of the weights: `first` is in `init` by the time it counts."""
+from mien.train.recipe import EXPORT_FIELDS, Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
 OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight")
 """Fields that a recipe does not share with those that it runs first."""
 
+EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror")
+"""Fields that change nothing of the weights: `first` is in `init` by the time it counts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:

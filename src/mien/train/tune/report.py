@@ -56,9 +56,9 @@ th { border-bottom: 1px solid #999 } .best { font-weight: bold }
 <script>$script</script>
 <h1>$title</h1>
 <p>$summary</p>
-<p>A trial counts by the mean of the validation part's accuracies on the labels and on the crowd's answer,
-after its last epoch. The best of many such numbers is an optimistic one: measure the trained model on a test
-split.</p>
+<p>A trial counts by the validation part's accuracy on the labels and, where votes are learnt, its mean with that
+on the crowd's answer, after its last epoch. The best of many such numbers is an optimistic one: measure the
+trained model on a test split.</p>
 <h2>The best recipe</h2><pre>$recipe</pre>
 $plots
 <h2>Trials</h2><div class="wide"><table>$rows</table></div>

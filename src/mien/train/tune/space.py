@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError
-from mien.train.recipe import Recipe
+from mien.train.recipe import EXPORT_FIELDS, Recipe
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -51,8 +51,9 @@ SPACE: Space = {
 }
 """Where is looked, unless a file says otherwise: around what was found to work on FER-2013."""
 
-FIXED = ("name", "first", "epochs", "hold_out", "seed", "refine_epochs")
-"""Fields that no search may touch: with them trials could not be compared, or `REFINE_SHARE` stands for them."""
+FIXED = ("name", "init", "epochs", "hold_out", "seed", "refine_epochs", *EXPORT_FIELDS)
+"""Fields that no search may touch: with them trials could not be compared, they only change the file that is
+exported, or `REFINE_SHARE` stands for them."""
 
 
 def read_space(path: Path) -> Space:

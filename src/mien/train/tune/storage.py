@@ -1,7 +1,6 @@
 """Where the trials of a search are kept, so that several processes share them and a killed one is noticed."""
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator
 
@@ -10,7 +9,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from mien.errors import ConfigError, MienError
 
@@ -69,8 +69,13 @@ def storage_errors(where: str) -> Iterator[None]:
 
 
 def _hidden(url: str) -> str:
-    """A database's URL without its password."""
-    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+    """A database's URL without its password; of what is no URL, the beginning."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return f"{url.partition('://')[0]}://…"
+    hidden = parsed.set(query=dict.fromkeys(parsed.query, "***")) if parsed.query else parsed
+    return hidden.render_as_string(hide_password=True)
 
 
 def _first_line(error: BaseException) -> str:

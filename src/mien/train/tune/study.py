@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, TrialPruned
+from optuna.exceptions import (
+    DuplicatedStudyError,
+    ExperimentalWarning,
+    TrialPruned,
+    UpdateFinishedTrialError,
+)
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -94,11 +99,15 @@ def tune(
         )
         study = _open_study(store, recipe, space, name, identity)
 
+        taken_over = False
+
         def objective(trial: Trial) -> float:
-            # A trial that is run again keeps its folder, and so goes on from its checkpoint.
-            place = folder / trial.user_attrs.get("folder", str(trial.number))
-            if "folder" not in trial.user_attrs:
-                shutil.rmtree(place, ignore_errors=True)  # of another study of this name
+            nonlocal taken_over
+            # A trial that is run again takes the folder of the broken one, and so goes on from its checkpoint.
+            place, broken = folder / str(trial.number), trial.user_attrs.get("folder")
+            shutil.rmtree(place, ignore_errors=True)  # of another study of this name
+            if broken is not None and (folder / broken).is_dir():
+                (folder / broken).replace(place)
             trial.set_user_attr("folder", place.name)
             try:
                 tried = with_values(recipe, suggest(trial, space))
@@ -110,7 +119,13 @@ def tune(
                 KeyboardInterrupt,
                 MienError,
             ):  # such as a full disk: the trial goes on when there is room
-                retry(study, study.get_trials(deepcopy=False)[trial.number])
+                itself = study.get_trials(deepcopy=False)[trial.number]
+                taken_over = itself.state == TrialState.FAIL
+                if not taken_over:
+                    retry(study, itself)
+                raise
+            except UpdateFinishedTrialError:  # it stood still for so long that it counted as killed
+                taken_over = True
                 raise
             shutil.rmtree(place, ignore_errors=True)
             return value
@@ -122,7 +137,13 @@ def tune(
         while (left := trials - _count(study, DONE)) > 0:
             optuna.storages.fail_stale_trials(study)
             if not beats or left > _count_under_way(study):
-                study.optimize(objective, n_trials=1, callbacks=[tell])
+                try:
+                    study.optimize(objective, n_trials=1, callbacks=[tell])
+                except ValueError:  # Optuna's own, which will not tell the end of an ended trial
+                    if not taken_over:
+                        raise
+                    taken_over = False
+                    say("a trial that had stood still was taken over by another process")
                 continue
             if not waiting:
                 say("waiting for the last trials of other processes, to run them again if they were killed")
