@@ -339,7 +339,7 @@ def explained() -> str:
     ]
 
     def won(key: str, curve: str) -> int:
-        return round(curves[key][f"{curve}_better_than_random"] * found["faces"])
+        return int(round(curves[key][f"{curve}_better_than_random"] * found["faces"]))
 
     beats = {
         key: f"{won(key, 'deletion')} by deletion and {won(key, 'insertion')} by insertion"

@@ -30,7 +30,8 @@ class Recipe:
         name: the recipe's name, and the name of the folder it is saved in.
         model: the network: seresnet, resnet, vgg, densenet, mobile, plain; or timm/NAME for a backbone of timm.
         stem: channels of the convolutions before the first stage.
-        stages: channels of each stage (densenet: its growth rate); every stage but the first halves the picture.
+        stages: channels of each stage (densenet: its growth rate); every stage but the first halves the picture
+            (mobile: but the first two).
         blocks: blocks in each stage (vgg: convolutions).
         dropout: share of the pooled features dropped before the heads, in [0, 1).
         pretrained: start a timm backbone from the weights that timm downloads.

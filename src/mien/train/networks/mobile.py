@@ -11,7 +11,7 @@ EXPANSION = 3
 
 
 class Mobile(Trunk):
-    """A strided stem, then stages of inverted residual blocks."""
+    """A strided stem, then stages of inverted residual blocks; the first two keep the stem's 24×24 places."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
