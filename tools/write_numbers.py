@@ -339,7 +339,8 @@ def explained() -> str:
     ]
 
     def won(key: str, curve: str) -> int:
-        return int(round(curves[key][f"{curve}_better_than_random"] * found["faces"]))
+        beaten: int = round(curves[key][f"{curve}_better_than_random"] * found["faces"])
+        return beaten
 
     beats = {
         key: f"{won(key, 'deletion')} by deletion and {won(key, 'insertion')} by insertion"
