@@ -346,12 +346,18 @@ def explained() -> str:
         key: f"{won(key, 'deletion')} by deletion and {won(key, 'insertion')} by insertion"
         for key in ("mien_explain", "rise_random_masks")
     }
+    gains = found["better_than_rise"]
+    apart = " and ".join(
+        f"{row['gain']:.3f} in {name} (95 % interval {row['interval_95'][0]:.3f} to {row['interval_95'][1]:.3f})"
+        for name, row in gains.items()
+    )
     lines += [
         "",
         f"Means of {found['faces']} faces. Ours beats the random map in {beats['mien_explain']}, RISE with random masks in "
-        f"{beats['rise_random_masks']}. Rank correlation with the maps of the shuffled model: "
-        f"{found['rank_correlation_shuffled_weights']:.2f}; with those of the face moved by a pixel: "
-        f"{found['rank_correlation_moved_by_a_pixel']:.2f}.",
+        f"{beats['rise_random_masks']}. Ours is better than RISE by {apart}. Size of the rank correlation with the maps "
+        f"of the shuffled model: {found['size_of_rank_correlation_with_shuffled_weights']:.2f}, where a random map has "
+        f"{found['size_of_rank_correlation_with_a_random_map']:.2f}; rank correlation with those of the face moved by a "
+        f"pixel: {found['rank_correlation_moved_by_a_pixel']:.2f}.",
     ]
     return "\n".join(lines)
 
