@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from mien.cli import main
 from mien.datasets import FERPLUS_COLUMNS
 from mien.labels import EXPRESSIONS
 from support import EXAMPLES, TINY, drawn_face, write_own_model
+
+# Examples may take long on a machine that does something else.
+settings.register_profile("mien", deadline=None)
+settings.load_profile("mien")
 
 
 @pytest.fixture(scope="session")

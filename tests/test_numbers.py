@@ -85,8 +85,10 @@ def test_the_comparison_is_with_the_model_that_ships():
 @pytest.mark.parametrize("model", shipped_models())
 def test_the_evaluation_says_how_many_views_the_model_takes(model: str):
     recipe = tomllib.loads(find_model(model).with_name("recipe.toml").read_text())
+    views = 2 if recipe.get("mirror") else 1
     # Files of before 2026-11-26 do not say.
-    assert evaluation(model)["protocol"]["views"] in (None, 2 if recipe.get("mirror") else 1)
+    silent = sha256(model) == "12064637a60701612b620107215dab5484abadab3e31fbb549c6cd07fdc4cb41"
+    assert evaluation(model)["protocol"]["views"] == (None if silent else views)
 
 
 def test_the_shipped_model_is_as_good_as_was_asked():

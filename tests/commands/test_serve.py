@@ -75,6 +75,9 @@ def test_it_runs_guards_and_ends(running: tuple[subprocess.Popen[str], str]) -> 
         assert "server" not in answer.headers
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{address}/v1/models")
+    # A site that points its own name at this computer gets nothing.
+    with pytest.raises(urllib.error.HTTPError, match="421"):
+        urllib.request.urlopen(urllib.request.Request(f"{address}/readyz", headers={"Host": "evil.example"}))
     # One that never says what it wants is left; so is one that is slow to say it.
     for start in (b"", b"POST /v1/predict HTTP/1.1\r\n"):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:

@@ -161,6 +161,18 @@ def test_busy_is_said_with_a_time(make: Make, portrait: bytes) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_uploads_are_held_up_to_a_limit_and_only_while_they_are_read(make: Make, portrait: bytes) -> None:
+    one = make(limits=Limits(max_pending_bytes=2 * len(portrait)))
+    bodies = one.app._app._app.state.bodies
+    for _ in range(5):  # more in all than may be held at once
+        assert one.post("/v1/predict", content=portrait).status_code == 200
+    assert bodies._held == 0
+    bodies._held = len(portrait) + 1  # as if another were under way
+    answer = one.post("/v1/predict", content=portrait)
+    assert_problem(answer, "busy", "too many uploads at once")
+    assert bodies._held == len(portrait) + 1
+
+
 def test_models(client: TestClient) -> None:
     record = client.get("/v1/models").json()
     schemas.Models.model_validate(record)

@@ -173,6 +173,33 @@ def test_an_upload_has_an_end(recognizer: Recognizer) -> None:
         assert b"an upload may take 0.5 s" in received
 
 
+def test_who_leaves_before_the_answer_is_not_worked_for(recognizer: Recognizer, portrait: bytes) -> None:
+    limits = Limits()
+    service = Service(recognizer, limits=limits)
+    gate, began = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        began.set()
+        gate.wait(60)
+
+    with serving(service, limits) as port:
+        holder = threading.Thread(target=lambda: asyncio.run(service.engine.call(wait)))
+        holder.start()
+        assert began.wait(60)
+        with connect(port) as leaving:
+            leaving.sendall(HEAD.format("/v1/explain", "image/jpeg", len(portrait)).encode() + portrait)
+            deadline = time.monotonic() + 30
+            while not service.engine._admitted and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert service.engine._admitted
+        while service.engine._admitted and time.monotonic() < deadline:
+            time.sleep(0.02)
+        left = service.engine._admitted
+        gate.set()
+        holder.join()
+    assert not left
+
+
 def test_who_leaves_while_sending_is_no_failure(
     recognizer: Recognizer, caplog: pytest.LogCaptureFixture
 ) -> None:

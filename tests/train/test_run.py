@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
 from mien.classify import Classifier
-from mien.datasets import read_dataset, split_validation
-from mien.errors import ConfigError, DatasetError, MienError
+from mien.datasets import crowd_majority, read_dataset, split_validation
+from mien.errors import ConfigError, DatasetError, MienError, ModelError
+from mien.evaluate.answers import answers_of_model
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
-from mien.train.fit import create_optimizer, fit
+from mien.train.fit import create_optimizer, fit, predict_logits
 from mien.train.journal import Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
@@ -169,6 +170,8 @@ def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
     images = read_dataset(made_folders, "test").images
     mirrors = np.ascontiguousarray(images[:, :, ::-1])
     once, twice = Classifier(tiny_model), Classifier(tmp_path)
+    for folder, views in ((tiny_model, 1), (tmp_path, 2)):
+        assert answers_of_model(str(folder), images[:2], threads=1)[0].views == views
     assert np.abs(once.classify(images).crowd - once.classify(mirrors).crowd).max() > 0.01
     assert np.abs(twice.classify(images).crowd - twice.classify(mirrors).crowd).max() < 1e-5
     # The heads' mean is that of the logits: of the odds of two answers, the geometric mean. Temperatures, fitted
@@ -184,6 +187,78 @@ def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
     assert not [name for name in names if name.startswith(("network", "trunk"))]
     weights = [load_file(folder / "model.safetensors").keys() for folder in (tiny_model, tmp_path)]
     assert weights[0] == weights[1]
+
+
+def test_votes_are_learnt_and_measured_as_the_literature_does(voted: Path, tmp_path: Path):
+    recipe = load_recipe("quick").changed(
+        epochs=3, stem=(4, 8), stages=(8, 16), batch_size=8, name="small", warmup_steps=0, ema_decay=0.5
+    )
+    data = read_dataset(voted, "train")
+    assert data.votes is not None
+    data.votes[::2] = [0, 0, 0, 3, 0, 0, 3, 2, 2, 0]  # split: three each for happy and neutral
+    folder = train(data, recipe, tmp_path)
+    _, validation = split_validation(data)
+    assert validation.votes is not None
+    network = FaceNet(recipe)
+    network.load_state_dict(load_weights(folder / "model.safetensors"))
+    logits = predict_logits(network, validation, torch.device("cpu"))
+    shares = validation.votes / validation.votes.sum(axis=1, keepdims=True)
+    metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
+    temperatures = json.loads(metadata["mien.temperatures"])
+
+    def loss(temperature: float) -> float:
+        said = (logits.crowd / temperature).log_softmax(1).numpy()
+        return float(-(shares * said).sum(axis=1).mean() + np.log(temperature) ** 2 / (2 * len(shares)))
+
+    least = loss(temperatures["crowd"])  # of the votes' cross-entropy, not of the most voted word's
+    assert least <= min(loss(temperatures["crowd"] * factor) for factor in (0.97, 1.03)) + 1e-6
+    measured = json.loads((folder / "metrics.json").read_text())["validation"]
+    readings = Classifier(folder).classify(validation.images)
+    most = validation.votes[:, :8].argmax(axis=1)
+    clear = crowd_majority(validation.votes) >= 0
+    assert 0 < clear.sum() < len(clear)  # split votes have no majority
+    assert measured["crowd"]["n"] == clear.sum()
+    right = readings.crowd[:, :8].argmax(axis=1) == most
+    assert measured["crowd"]["accuracy"] == pytest.approx(right[clear].mean(), abs=1e-5)
+    assert measured["fer2013"]["n"] == len(validation)
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_a_file_that_does_not_say_what_the_network_says_is_not_kept(
+    integers: bool, tiny_model: Path, made_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from mien.train import export as module
+
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(integers=integers)
+    network = FaceNet(recipe)
+    network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
+
+    def damage(model: onnx.ModelProto, bits: int) -> None:
+        """As a converter would that lost the biases of the heads."""
+        for tensor in model.graph.initializer:
+            if tensor.name in ("labels.bias", "crowd.bias"):
+                shifted = onnx.numpy_helper.to_array(tensor).copy()
+                shifted[0] += 5
+                tensor.CopyFrom(onnx.numpy_helper.from_array(shifted, tensor.name))
+
+    monkeypatch.setattr(module, "_shrink_weights", damage)
+    with pytest.raises(ModelError, match="differs from the network's"):
+        export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_small_faces_are_believed_as_far_as_they_are_read_rightly(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    recipe = load_recipe(str(tiny_recipe)).changed(epochs=15, flip=False, erase=0.0, rotate=0.0, scale=1.05)
+    folder = train(read_dataset(made_folders), recipe, tmp_path)
+    metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
+    trust = json.loads(metadata["mien.trust"])
+    weights = dict(zip(trust["sides"], trust["weights"], strict=True))
+    assert weights[0] == 0
+    assert weights[48] == 1
+    assert weights[4] < weights[32] - 0.2
+    assert list(weights.values()) == sorted(weights.values())
 
 
 def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recipe: Path, tmp_path: Path):

@@ -8,11 +8,13 @@ from PIL import Image
 
 import mien
 from clips import FACES, Shot, cross, hide, move
-from mien import FaceTracker, Recognizer
+from mien import FaceTracker, Recognizer, TrackedFace
 from mien.detect import CenterFace, Detections
+from mien.draw import COLOURS, UNCLEAR
 from mien.errors import ConfigError, ImageError
-from mien.labels import EXPRESSIONS
+from mien.labels import CROWD, EXPRESSIONS
 from mien.video.follow import VIDEO_COLUMNS
+from mien.video.overlay import draw_frame
 
 RATE = 30
 
@@ -121,6 +123,33 @@ def test_smoothed_readings_are_told_beside_raw_ones(recognizer: Recognizer):
             for name in EXPRESSIONS:
                 expected = before[name] + share * (calm.probabilities[name] - before[name])
                 assert calm.smoothed[name] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("unclear", "expression"), [(0.1, "happy"), (0.1, "sad"), (0.9, "sad")])
+def test_a_drawn_face_shows_what_is_smoothed(unclear: float, expression: str):
+    smoothed = dict.fromkeys(EXPRESSIONS, 0.05) | {expression: 0.7}
+    raw = dict.fromkeys(EXPRESSIONS, 0.0) | {"fear": 1.0}
+    crowd = dict.fromkeys(CROWD, 0.0) | {"fear": 1.0}
+    face = TrackedFace(
+        box=(200.0, 120.0, 340.0, 260.0),
+        landmarks=None,
+        detection_score=0.9,
+        probabilities=raw,
+        crowd=crowd,
+        fer2013=raw,
+        track=7,
+        smoothed=smoothed,
+        smoothed_unclear=unclear,
+    )
+    drawn = np.asarray(draw_frame(np.full((360, 640, 3), 255, np.uint8), [face]))
+    colour = UNCLEAR if unclear > 0.5 else COLOURS[expression]
+    edge = (drawn[130:250, 198:206] == colour).all(axis=2)
+    assert edge.any(axis=1).mean() > 0.9  # the box's left side
+    widths = {
+        name: int((drawn[262:275, 200:340] == COLOURS[name]).all(axis=2).any(axis=0).sum())
+        for name in EXPRESSIONS
+    }
+    assert widths == pytest.approx({name: 140 * share for name, share in smoothed.items()}, abs=2)
 
 
 def test_a_frame_tells_itself_in_records_rows_and_pictures(recognizer: Recognizer):

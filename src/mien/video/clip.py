@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 ClipSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 
 # Nothing but the video itself is opened: a playlist that names other files, or addresses, is refused.
-_OPTIONS: Final = {"protocol_whitelist": "none"}
+_READING: Final[dict[str, Any]] = {"options": {"protocol_whitelist": "none"}}
+if int(av.__version__.split(".")[0]) < 19:  # PyAV 19 never fails on titles in another encoding
+    _READING["metadata_errors"] = "replace"
 # What FFmpeg also takes for videos: pictures, and texts drawn as on a terminal.
 _NO_FILM: Final = {"image2", "tty", "ico", "bin", "adf", "idf", "xbin"}
 # A video that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
@@ -181,7 +183,7 @@ class Clip:
             if not self._file.read(1):
                 raise VideoError(f"{self._printed}: is empty: a video was expected")
             self._file.seek(0)
-            container = av.open(self._file, "r", options=_OPTIONS, metadata_errors="replace")
+            container: InputContainer = av.open(self._file, "r", **_READING)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise VideoError(
                 f"{self._printed}: is no video, or is damaged or cut short beyond reading: get it anew"
@@ -341,7 +343,7 @@ class _Sound:
     def of(cls, original: Clip, out: Any) -> "_Sound | None":
         """The sound of a video; None if there is none, or none that can be decoded."""
         file = Path(original.name).open("rb")  # noqa: SIM115 - the container keeps it, and lets it go when closed
-        source = av.open(file, "r", options=_OPTIONS, metadata_errors="replace")
+        source = av.open(file, "r", **_READING)
         stream = next(iter(source.streams.audio), None)
         if stream is None or stream.codec_context is None:
             source.close()
