@@ -50,13 +50,13 @@ async function read(blob, name) {
   if (mine.signal.aborted) return;
   say("Looking for faces");
   try {
-    const { limits, explain } = await abilities();
+    const { limits } = await abilities();
     const sent = await fitted(blob, picture, limits);
     const headers = { "Content-Type": sent.type.startsWith("image/") ? sent.type : "application/octet-stream" };
     const answer = await ask("/v1/predict", { method: "POST", body: sent, headers, signal: mine.signal });
     record = { ...(await answer.json()), source: name };
     [image, photograph] = [picture, sent];
-    fill(frame, explain);
+    fill(frame);
     const note = $("[data-shrunk]", section);
     note.hidden = sent === blob;
     note.textContent = `The photograph is larger than this service takes: it was shrunk to ${record.width}×${record.height} for reading.`;
@@ -104,7 +104,7 @@ async function show(blob, frame) {
   return picture;
 }
 
-function fill(frame, explain) {
+function fill(frame) {
   const { faces } = record;
   const shown = image.naturalWidth > 0;
   const title = $("[data-title]", section);
@@ -122,7 +122,7 @@ function fill(frame, explain) {
   if (shown) frame.append(...boxes);
   place();
   const cards = faces.map((face, index) => {
-    const element = card(face, index + 1, image, explain ? explanation(photograph, index) : null);
+    const element = card(face, index + 1, image, explanation(photograph, index));
     element.addEventListener("pointerenter", () => choose(index, false));
     return element;
   });
