@@ -219,8 +219,9 @@ def test_a_teacher_that_is_missing_ends_the_study(noise: Dataset, tmp_path: Path
         search(noise, tmp_path, recipe=SMALL.changed(teachers=("nobody",), teacher_weight=0.5))
 
 
+@pytest.mark.parametrize("stopped", [False, True])
 def test_a_trial_that_stood_still_leaves_its_folder_to_who_took_it_over(
-    noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stopped: bool, noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from mien.train.tune import study as module
 
@@ -232,9 +233,17 @@ def test_a_trial_that_stood_still_leaves_its_folder_to_who_took_it_over(
         if epoch.epoch == 2 and len(study.trials) == 1:
             study._storage.set_trial_state_values(study.trials[0]._trial_id, TrialState.FAIL)
             retry(study, study.trials[0])
+            if stopped:  # Ctrl-C before it has noticed
+                raise KeyboardInterrupt
         return score(epoch)
 
     monkeypatch.setattr(module, "score", taken_over)
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            tune(noise, SMALL, FEW, trials=1, storage=storage, name="found", folder=tmp_path, say=said.append)
+        states = [trial.state for trial in optuna.load_study(storage=storage, study_name="found").trials]
+        assert states == [TrialState.FAIL, TrialState.WAITING]
+        return
     study = tune(
         noise,
         SMALL,

@@ -19,17 +19,17 @@ import csv
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.audit.findings import Audit
+from mien.audit.findings import Audit, Suggestion
 from mien.datasets import SPLITS, Dataset
 from mien.errors import DatasetError
 
 COLUMNS: Final = ("split", "row", "file", "label", "issue", "group", "suggestion", "note", "pixels")
-SUGGESTIONS: Final = ("exclude", "keep", "review")
+SUGGESTIONS: Final = get_args(Suggestion)
 
 
 def write_rows(audit: Audit, path: Path) -> None:

@@ -99,10 +99,10 @@ def tune(
         )
         study = _open_study(store, recipe, space, name, identity)
 
-        taken_over = False
+        lost: BaseException | None = None  # what ended a trial that another process had taken over
 
         def objective(trial: Trial) -> float:
-            nonlocal taken_over
+            nonlocal lost
             # A trial that is run again takes the folder of the broken one, and so goes on from its checkpoint.
             place, broken = folder / str(trial.number), trial.user_attrs.get("folder")
             shutil.rmtree(place, ignore_errors=True)  # of another study of this name
@@ -115,17 +115,15 @@ def tune(
             except (TrialPruned, ConfigError):
                 shutil.rmtree(place, ignore_errors=True)
                 raise
-            except (
-                KeyboardInterrupt,
-                MienError,
-            ):  # such as a full disk: the trial goes on when there is room
+            except (KeyboardInterrupt, MienError) as trouble:
                 itself = study.get_trials(deepcopy=False)[trial.number]
-                taken_over = itself.state == TrialState.FAIL
-                if not taken_over:
+                if itself.state == TrialState.FAIL:
+                    lost = trouble
+                else:  # such as a full disk: the trial goes on when there is room
                     retry(study, itself)
                 raise
-            except UpdateFinishedTrialError:  # it stood still for so long that it counted as killed
-                taken_over = True
+            except UpdateFinishedTrialError as trouble:  # it stood still so long that it counted as killed
+                lost = trouble
                 raise
             shutil.rmtree(place, ignore_errors=True)
             return value
@@ -140,9 +138,11 @@ def tune(
                 try:
                     study.optimize(objective, n_trials=1, callbacks=[tell])
                 except ValueError:  # Optuna's own, which will not tell the end of an ended trial
-                    if not taken_over:
+                    if lost is None:
                         raise
-                    taken_over = False
+                    if isinstance(lost, KeyboardInterrupt):
+                        raise lost from None
+                    lost = None
                     say("a trial that had stood still was taken over by another process")
                 continue
             if not waiting:
