@@ -73,6 +73,11 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
     told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
+    trunk, weights = "one trunk with two heads", "the weights in 16 bits, for training on"
+    if recipe.partner:
+        trunk = "two columns before two heads: one reads the face, the other its mirror image"
+        weights = "the weights of the column that reads the face, in 16 bits, for training on"
+        before = f"{before}; the other column by `{recipe.partner}`"
     operations = (
         f" and {trained['macs'] / 1e6:,.0f} million multiplications a face" if "macs" in trained else ""
     )
@@ -80,13 +85,13 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 # {name}
 
 {USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
-{trained["parameters"]:,} parameters{operations}, one trunk with two heads, trained by `mien train` with the recipe in \
+{trained["parameters"]:,} parameters{operations}, {trunk}, trained by `mien train` with the recipe in \
 `recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {told}; SHA-256 `{digest}`.
 
 | file | what |
 |---|---|
 | `model.onnx` | what inference reads: grey levels in, three readings out, each with its temperature; sealed with its SHA-256 |
-| `model.safetensors` | the weights in 16 bits, for training on |
+| `model.safetensors` | {weights} |
 | `recipe.toml` | what was trained, and how |
 | `metrics.json` | of the training run: measures on the part of Training on which everything was chosen |
 | `evaluation.json` | every number of this card, by `mien evaluate` on PublicTest |
@@ -121,11 +126,10 @@ Whom it shows was not measured here: no number below says how the model does by 
 
 def numbers(name: str, measured: dict[str, Any], recipe: Recipe) -> str:
     """Accuracies with their protocols."""
-    views = "each face and its mirror image" if recipe.mirror else "one view of each face"
     lines = [
         "## Numbers",
         "",
-        f"`mien evaluate DATA --model {name} --split PublicTest`; one network, {views}; "
+        f"`mien evaluate DATA --model {name} --split PublicTest`; {recipe.looks}; "
         f"{measured['protocol']['intervals']}.",
         "",
         "| reading | held against | n | accuracy | mean recall | macro F1 | right in the first two |",

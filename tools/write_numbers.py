@@ -54,7 +54,7 @@ def readme() -> str:
     road, speed, memory = (result(name) for name in ("road", "speed", "memory"))
     accuracy, agreement = base["accuracy"], base["votes"]["agreement"]
     lines = [
-        f"On FER-2013's PublicTest, which nothing was trained or chosen on; one network, {views('base')} "
+        f"On FER-2013's PublicTest, which nothing was trained or chosen on; {looks('base')} "
         "(`mien evaluate fer2013-dev.parquet --split PublicTest`):",
         "",
         "| reading | held against | n | accuracy (95 % interval) | mean recall of the classes |",
@@ -536,10 +536,9 @@ def evaluation(model: str) -> dict[str, Any]:
     return record
 
 
-def views(model: str) -> str:
+def looks(model: str) -> str:
     """What a model looks at, by the recipe that it was made with."""
-    recipe = load_recipe(str(find_model(model).with_name("recipe.toml")))
-    return "each face and its mirror image" if recipe.mirror else "one view of each face"
+    return load_recipe(str(find_model(model).with_name("recipe.toml"))).looks
 
 
 def result(name: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def test_what_is_changed_is_changed_in_the_runs_before_too(here, made_folders, t
     small = ["--epochs", "1", "--stem", "4", "--stages", "8", "--blocks", "1", "--no-sizes"]
     code, out, errors = here(*command, *small)
     assert (code, out) == (0, f"{tmp_path / 'model' / 'last'}\n")
-    assert "mien: last goes on where tiny ended: 2 runs, 1 + 1 epochs" in errors
+    assert "mien: last is made in 2 runs: tiny (1 epochs), last (1 epochs)" in errors
     for name in ("tiny", "last"):
         made = load_recipe(str(tmp_path / "model" / name / "recipe.toml"))
         assert (made.stem, made.stages, made.blocks, made.epochs, made.sizes) == ((4,), (8,), 1, 1, ())

@@ -53,18 +53,35 @@ def test_a_whole_number_is_a_number():
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
     assert chain[0].first == ""
-    assert [recipe.name for recipe in chain] == [*(later.first for later in chain[1:]), "mine"]
-    assert len(chain) > 2
+    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-vgg", "mine"]
     assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
     assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
     assert chain[-1].teacher_weight == 0.25
 
 
-def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
+@pytest.mark.parametrize("wants", ["first", "mirror = true\npartner"])
+def test_a_recipe_that_wants_itself_first_is_told(wants: str, tmp_path: Path):
     for name, first in (("hen", "egg"), ("egg", "hen")):
-        (tmp_path / f"{name}.toml").write_text(f"first = {str(tmp_path / first) + '.toml'!r}")
+        (tmp_path / f"{name}.toml").write_text(f"{wants} = {str(tmp_path / first) + '.toml'!r}")
     with pytest.raises(ConfigError, match=r"recipe hen: .*toml wants itself first"):
         stretches(load_recipe(str(tmp_path / "hen.toml")))
+
+
+def test_what_two_recipes_want_first_is_run_once(tmp_path: Path):
+    egg, hen, pair = (tmp_path / f"{name}.toml" for name in ("egg", "hen", "pair"))
+    egg.write_text("")
+    hen.write_text(f"first = {str(egg)!r}")
+    pair.write_text(f"mirror = true\nfirst = {str(egg)!r}\npartner = {str(hen)!r}")
+    chain = stretches(load_recipe(str(pair)), epochs=3)
+    assert [(recipe.name, recipe.epochs) for recipe in chain] == [("egg", 3), ("hen", 3), ("pair", 3)]
+
+
+def test_partners_of_which_one_alone_learns_votes_are_refused(tmp_path: Path):
+    (tmp_path / "silent.toml").write_text("votes = 0.0")
+    pair = Recipe(name="pair", mirror=True, partner=str(tmp_path / "silent.toml"))
+    with pytest.raises(ConfigError, match=r"only one of it and its partner .*silent.toml learns votes"):
+        stretches(pair)
+    assert len(stretches(pair, votes=0.5)) == 2
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones():

@@ -104,10 +104,8 @@ def train(
     if telling and faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
         complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
     if telling and earlier:
-        epochs = " + ".join(str(stretch.epochs) for stretch in (*earlier, chosen))
-        complain(
-            f"{chosen.name} goes on where {earlier[-1].name} ended: {len(earlier) + 1} runs, {epochs} epochs"
-        )
+        runs = ", ".join(f"{stretch.name} ({stretch.epochs} epochs)" for stretch in (*earlier, chosen))
+        complain(f"{chosen.name} is made in {len(earlier) + 1} runs: {runs}")
     options = Options(compile=compile, tensorboard=tensorboard)
     folder = run(faces, asked, out, options=options, devices=devices, precision=precision, changes=changed)
     if telling:

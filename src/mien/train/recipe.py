@@ -15,10 +15,10 @@ Schedule = Literal["cosine", "exponential"]
 NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
 """The networks of `mien.train.networks`; besides them any backbone of timm, as ``timm/NAME``."""
 
-OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight")
+OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight", "partner")
 """Fields that a recipe does not share with those that it runs first."""
 
-EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror")
+EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror", "partner")
 """Fields that change nothing of the weights: `first` is in `init` by the time it counts."""
 
 
@@ -83,6 +83,8 @@ class Recipe:
             third of the time, half of the file; `weight_bits` is for what stays in floats.
         mirror: the ONNX file reads each face and its mirror image, and means what the network says of both: twice
             the time. What `history.csv` has is of one view.
+        partner: name of a recipe that is run first, whose network then reads the mirror image in this one's place:
+            two networks for the time of one that looks twice. Needs `mirror`.
         seed: of every random number.
     """
 
@@ -126,6 +128,7 @@ class Recipe:
     weight_bits: int = 16
     integers: bool = False
     mirror: bool = False
+    partner: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -166,6 +169,7 @@ class Recipe:
             ),
             ("teachers", self.teacher_weight > 0 or not self.teachers, "none, or teacher_weight above 0"),
             ("init", not (self.init and self.first), "empty where first is not"),
+            ("partner", self.mirror or not self.partner, "empty where mirror is false"),
             ("scale", self.scale >= 1, "at least 1"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
@@ -197,6 +201,13 @@ class Recipe:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**given)
+
+    @property
+    def looks(self) -> str:
+        """What the ONNX file looks at, in words."""
+        if self.partner:
+            return "one network of two columns, of which one reads each face and the other its mirror image"
+        return f"one network, {'each face and its mirror image' if self.mirror else 'one view of each face'}"
 
     def refined(self) -> "Recipe":
         """The recipe as it is in its last epochs."""
@@ -241,19 +252,28 @@ def shipped_recipes() -> list[str]:
 
 
 def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
-    """The recipes that one stands for: what it runs first, then itself; all with the same changes of fields.
+    """The recipes that one stands for: those that it wants first, then itself; all with the same changes.
 
-    Changes of its name, and of what it learns from (`first`, `init`, `teachers`, `teacher_weight`), are its own.
+    Changes of `OWN_FIELDS` are its own.
 
     Raises:
-        ConfigError: a value is impossible, or a recipe wants itself first.
+        ConfigError: a value is impossible, a recipe wants itself first, or only one of two partners learns votes.
     """
-    chain = [recipe.changed(**changes)]
     shared = {key: value for key, value in changes.items() if key not in OWN_FIELDS}
-    while first := chain[0].first:
-        if first in [later.first for later in chain[1:]]:
-            raise ConfigError(f"recipe {recipe.name}: {first} wants itself first")
-        chain.insert(0, load_recipe(first).changed(**shared))
+    chain: list[Recipe] = []
+
+    def add(wanted: Recipe, wanting: tuple[str, ...]) -> None:
+        for name in filter(None, (wanted.first, wanted.partner)):
+            if name in wanting:
+                raise ConfigError(f"recipe {recipe.name}: {name} wants itself first")
+            earlier = load_recipe(name).changed(**shared)
+            if name == wanted.partner and (earlier.votes > 0) != (wanted.votes > 0):
+                raise ConfigError(f"recipe {wanted.name}: only one of it and its partner {name} learns votes")
+            add(earlier, (*wanting, name))
+        if wanted not in chain:
+            chain.append(wanted)
+
+    add(recipe.changed(**changes), ())
     return chain
 
 

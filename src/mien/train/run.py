@@ -1,5 +1,6 @@
 """One training run, from a data set to a model folder."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -32,8 +33,8 @@ from mien.train.fit import Options, batch_multiple, fit, predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
-from mien.train.recipe import Recipe, stretches
-from mien.train.start import start_of, with_network
+from mien.train.recipe import Recipe, load_recipe, stretches
+from mien.train.start import load_network, start_of, with_network
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -82,16 +83,17 @@ def train(
         raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
     chain = stretches(recipe, **(changes or {}))
     fabric = launch(devices, precision)
-    before: Path | None = None
     for stretch in chain:
-        before = _run(data, stretch, before, out / stretch.name, options or Options(), fabric)
+        _run(data, stretch, out, options or Options(), fabric)
     return out / chain[-1].name
 
 
-def _run(
-    data: Dataset, recipe: Recipe, before: Path | None, folder: Path, options: Options, fabric: Fabric
-) -> Path:
-    """One stretch, which starts from the model of the one before, if there is one. A done one stays as it is."""
+def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric) -> None:
+    """One stretch, which finds the models of those that it wants first in `out`. A done one stays as it is."""
+    folder = out / recipe.name
+    before, partner = (
+        out / load_recipe(name).name if name else None for name in (recipe.first, recipe.partner)
+    )
     training, validation = split_validation(data)
     if not recipe.hold_out:
         training = data
@@ -107,22 +109,22 @@ def _run(
         start = replace(recipe, first="", init=str(before), teachers=teachers)
     start = with_network(start)
     made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
-    if _is_finished(folder, start, made, training):
-        return folder
+    if _is_finished(folder, start, made, training, partner):
+        return
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
         fitted = network if recipe.hold_out else start_of(start, data.classes) or network
-        finish(network, training, validation, made, folder, fabric, fitted=fitted)
+        finish(network, training, validation, made, folder, fabric, fitted=fitted, partner=partner)
     fabric.barrier()
-    return folder
 
 
-def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:
+def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, partner: Path | None) -> bool:
     """Whether a folder holds all that this very run would leave in it; `metrics.json` is written last."""
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
+        same = same and measured["partner"] == _weights_digest(partner)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
     checkpoint = folder / "checkpoint.safetensors"
@@ -138,10 +140,13 @@ def finish(
     fabric: Fabric,
     *,
     fitted: FaceNet | None = None,
+    partner: Path | None = None,
 ) -> None:
     """Writes everything that a run leaves beside its history and checkpoint; see `export`."""
     recipe.save(folder / "recipe.toml")
-    export(network, training, validation, folder, recipe, fitted=fitted)
+    beside = None if partner is None else load_network(partner, training.classes)
+    export(network, training, validation, folder, recipe, fitted=fitted, partner=beside)
+    exported = as_exported(network, recipe, beside)
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
     summary = {
@@ -152,8 +157,9 @@ def finish(
         },
         "commit": _commit(),
         "recipe": asdict(recipe),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "macs": count_macs(as_exported(network, recipe)),
+        "partner": _weights_digest(partner),
+        "parameters": sum(parameter.numel() for parameter in exported.parameters()),
+        "macs": count_macs(exported),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
         "machine": _machine(fabric),
@@ -174,6 +180,7 @@ def export(
     recipe: Recipe,
     *,
     fitted: FaceNet | None = None,
+    partner: FaceNet | None = None,
 ) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``.
 
@@ -185,11 +192,12 @@ def export(
         recipe: of the run.
         fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
             learnt from the validation part, it is surer of it than of other faces.
+        partner: looks at the mirror image in the network's place, in ``model.onnx`` alone.
     """
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(as_exported(fitted or network, recipe), validation)
+    readings = calibrated(as_exported(fitted or network, recipe, partner), validation)
     trust, shares = measured_trust(readings, validation), measured_leanings(readings, validation)
-    readings.network = as_exported(network, recipe).eval()
+    readings.network = as_exported(network, recipe, partner).eval()
     export_onnx(
         readings,
         folder / "model.onnx",
@@ -309,6 +317,11 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _weights_digest(folder: Path | None) -> str | None:
+    """What tells a partner from one that was trained again."""
+    return None if folder is None else hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def _packages(recipe: Recipe) -> tuple[str, ...]:

@@ -68,6 +68,18 @@ def start_of(recipe: Recipe, classes: tuple[str, ...]) -> FaceNet | None:
     return None if new else network.eval()
 
 
+def load_network(folder: Path, classes: tuple[str, ...]) -> FaceNet:
+    """The network that `mien train` left in a folder.
+
+    Raises:
+        ConfigError: there is none, or it is damaged.
+    """
+    recipe = replace(load_recipe(str(folder / "recipe.toml")), pretrained=False, weights="")
+    network = FaceNet(recipe, classes)
+    network.load_state_dict(load_weights(folder / "model.safetensors"))
+    return network.eval()
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The weights that `mien train` saved, as float32.
 
