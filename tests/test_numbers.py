@@ -1,11 +1,10 @@
 import hashlib
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -27,15 +26,6 @@ def sha256(model: str) -> str:
     return hashlib.sha256(find_model(model).read_bytes()).hexdigest()
 
 
-def tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", ["write_numbers", "write_card"])
 def test_every_number_of_the_pages_is_that_of_the_results(name: str):
     done = subprocess.run(
@@ -45,7 +35,7 @@ def test_every_number_of_the_pages_is_that_of_the_results(name: str):
 
 
 def test_a_card_that_is_out_of_date_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    module = tool("write_card")
+    module = importlib.import_module("write_card")
     folder = tmp_path / "base"
     folder.mkdir()
     for name in ("model.onnx", "metrics.json", "evaluation.json"):
@@ -100,7 +90,10 @@ def test_the_shipped_model_is_as_good_as_was_asked():
 
 @pytest.mark.parametrize(("model", "said"), [("base", "`run`"), ("nano", "`run`, with an earlier `base`")])
 def test_what_an_earlier_model_did_is_called_so(model: str, said: str):
-    assert tool("write_numbers").source({"command": "run", "model_sha256": sha256(model)}) == said
+    assert (
+        importlib.import_module("pages.found").source({"command": "run", "model_sha256": sha256(model)})
+        == said
+    )
 
 
 @pytest.mark.parametrize("side", ["96", "192", "384"])
@@ -111,7 +104,7 @@ def test_the_road_through_a_photograph_costs_little(side: str, reading: str):
 
 
 def test_each_figure_that_differs_is_named(capsys: pytest.CaptureFixture[str]):
-    module = tool("reproduce")
+    module = importlib.import_module("reproduce")
     committed = evaluation("base")
     assert module.report("base", committed, json.loads(json.dumps(committed))) == 0
     assert "all as committed" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from typing import Any
 
 from mien.model_file import find_model, shipped_models
 from mien.train.recipe import Recipe
+from pages.found import file_size
 
 PROBES = {
     "tighter_15": "framed 15 % tighter",
@@ -69,8 +70,7 @@ def card(name: str, folder: Path) -> str:
 
 def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> str:
     """What it is."""
-    size = (folder / "model.onnx").stat().st_size
-    told = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
+    size = file_size((folder / "model.onnx").stat().st_size)
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
     trunk, weights = "one trunk with two heads", "the weights in 16 bits, for training on"
@@ -86,7 +86,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 
 {USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
 {trained["parameters"]:,} parameters{operations}, {trunk}, trained by `mien train` with the recipe in \
-`recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {told}; SHA-256 `{digest}`.
+`recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {size}; SHA-256 `{digest}`.
 
 | file | what |
 |---|---|

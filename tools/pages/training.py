@@ -1,0 +1,78 @@
+"""docs/networks.md and docs/training.md: what trainings reach."""
+
+from mien.commands.evaluate import share
+from pages.found import file_size, result, source
+
+
+def networks() -> str:
+    """The table that compares networks."""
+    found = result("networks")
+    rows = found["networks"]
+    first = next(iter(rows.values()))
+    keys = {
+        "fer2013": "original labels",
+        "crowd_8": "FER+ majority, 8 classes",
+        "probabilities_7": "FER+, 7 classes",
+    }
+    titles = [f"`{key.split('_')[0]}`, {what} (n = {first[key]['n']:,})" for key, what in keys.items()]
+    lines = [
+        f"| recipe | parameters | MACs | ONNX file | epochs | minutes | {' | '.join(titles)} |",
+        f"|---|---|---|---|---|---|{'---|' * len(keys)}",
+    ]
+    for name, row in sorted(rows.items(), key=lambda item: -item[1]["fer2013"]["value"]):
+        cells = [
+            f"{row['parameters'] / 1e6:.2g} M",
+            f"{row['macs'] / 1e6:.3g} M",
+            file_size(row["onnx_bytes"]),
+            str(row["epochs"]),
+            f"{row['minutes']:.0f}",
+            *(share(row[key]) for key in keys),
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    machines = sorted({row["machine"] for row in rows.values()})
+    twice = " and ".join(f"`{name}`" for name, row in rows.items() if row.get("mirror"))
+    partners = "".join(
+        f" `{name}` has two columns: one reads the face, the other, `{row['partner']}`, its mirror image. Both count in "
+        "its parameters, operations and bytes, and not in its epochs and minutes."
+        for name, row in rows.items()
+        if row.get("partner")
+    )
+    lines += [
+        "",
+        f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} (`{found['command']}`)."
+        f"{partners} Minutes: on {'; '.join(machines)}.",
+    ]
+    return "\n".join(lines)
+
+
+def transfer() -> str:
+    """What it buys to start from a model."""
+    found = result("transfer")
+    titles = {
+        "scratch": "from scratch (`quick`)",
+        "whole_trunk": "`--init base`",
+        "frozen_trunk": "`--init base --trunk-rate 0`",
+    }
+    lines = [
+        f"| faces of each class | {' | '.join(titles.values())} |",
+        f"|---|{'---|' * len(titles)}",
+    ]
+    for count, ways in found["faces_a_class"].items():
+        cells = [
+            f"{ways[way]['mean_recall']['mean']:.1%} ± {100 * ways[way]['mean_recall']['sd']:.1f}"
+            for way in titles
+        ]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    tested = sum(found["test_faces"].values())
+
+    def epochs(way: str) -> str:
+        return ", ".join(str(row[way]) for row in found["epochs"].values())
+
+    lines += [
+        "",
+        f"Three classes, {', '.join(found['classes'])}, of faces that `base` never learnt from; mean recall on {tested:,} "
+        f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
+        f"({source(found)}). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
+        "`base`; longer ones from scratch would come nearer.",
+    ]
+    return "\n".join(lines)
