@@ -124,7 +124,7 @@ def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, p
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
-        same = same and measured["partner"] == _weights_digest(partner)
+        same = same and measured["partner"] == _record(partner)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
     checkpoint = folder / "checkpoint.safetensors"
@@ -157,7 +157,7 @@ def finish(
         },
         "commit": _commit(),
         "recipe": asdict(recipe),
-        "partner": _weights_digest(partner),
+        "partner": _record(partner),
         "parameters": sum(parameter.numel() for parameter in exported.parameters()),
         "macs": count_macs(exported),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
@@ -319,9 +319,12 @@ def _commit() -> str | None:
         return None
 
 
-def _weights_digest(folder: Path | None) -> str | None:
-    """What tells a partner from one that was trained again."""
-    return None if folder is None else hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+def _record(partner: Path | None) -> dict[str, Any] | None:
+    """How a partner was trained, and what tells its weights from those of another training."""
+    if partner is None:
+        return None
+    run: dict[str, Any] = json.loads((partner / "metrics.json").read_text(encoding="utf-8"))
+    return run | {"weights_sha256": hashlib.sha256((partner / "model.safetensors").read_bytes()).hexdigest()}
 
 
 def _packages(recipe: Recipe) -> tuple[str, ...]:
