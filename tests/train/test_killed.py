@@ -72,7 +72,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
 ):
     recipe = tmp_path / "killed.toml"
     recipe.write_text(
-        tiny_recipe.read_text().replace("epochs = 3", "epochs = 60").replace('"tiny"', '"killed"')
+        tiny_recipe.read_text()
+        .replace('"tiny"', '"killed"')
+        .replace("epochs = 3", "epochs = 60\nrefine_epochs = 20\nmixup = 0.5")
+        .replace("dropout = 0.0", "dropout = 0.3")
     )
 
     def run(out: Path, kills: int) -> str:

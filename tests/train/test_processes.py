@@ -27,6 +27,8 @@ def test_two_processes_make_what_one_makes(
         str(tiny_recipe),
         "--precision",
         "32-true",
+        "--dropout",
+        "0.3",
         "--mixup",
         "0.5",
         "--refine-epochs",

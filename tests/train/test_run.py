@@ -2,6 +2,8 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,23 @@ from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
 from mien.train.fit import create_optimizer, fit, predict_logits
-from mien.train.journal import Journal, read_history
+from mien.train.journal import Epoch, Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
 from mien.train.run import count_macs, export, train
 from mien.train.start import load_weights
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    """A limit on files' sizes fails as a full disk does."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_run_leaves_a_whole_folder(tiny_model: Path):
@@ -340,14 +354,11 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_model: Path, tmp
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, state, "run", 1)
     before = path.read_bytes()
-    resource = pytest.importorskip("resource")  # a limit on files' sizes fails as a full disk does
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
-    try:
-        with pytest.raises(MienError, match=r"cannot be written .* goes on after epoch 1"):
-            save_checkpoint(path, state, "run", 2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with (
+        disk_full_after(len(before) // 2),
+        pytest.raises(MienError, match=r"cannot be written .* goes on after epoch 1"),
+    ):
+        save_checkpoint(path, state, "run", 2)
     assert path.read_bytes() == before
 
 
@@ -374,3 +385,35 @@ def test_a_run_that_ends_between_two_files_loses_no_row(
             fit(*parts, recipe, tmp_path)
     fit(*parts, recipe, tmp_path)
     assert [row.epoch for row in read_history(tmp_path / "history.csv")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model.safetensors"])
+def test_a_disk_that_is_full_when_all_is_trained_costs_no_training(
+    file: str, tiny_model: Path, made_folders: Path, tmp_path: Path
+):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_model, folder)
+    recipe = load_recipe(str(folder / "recipe.toml"))
+    (folder / "metrics.json").unlink()
+    before = {name: (folder / name).read_bytes() for name in ("checkpoint.safetensors", "model.safetensors")}
+    size = {"model.onnx": 1000, "model.safetensors": (folder / "model.onnx").stat().st_size + 1}[file]
+    data = read_dataset(made_folders)
+    with (
+        disk_full_after(size),
+        pytest.raises(MienError, match=r"tiny: cannot be written to .* all is trained"),
+    ):
+        train(data, recipe, tmp_path)
+    assert list(folder.glob("*.part")) == []
+    train(data, recipe, tmp_path)
+    assert (folder / "metrics.json").is_file()
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    assert len(read_history(folder / "history.csv")) == recipe.epochs
+
+
+def test_a_history_on_a_full_disk_is_told(tmp_path: Path):
+    with (
+        Journal(tmp_path, load_recipe("quick"), steps=1) as journal,
+        disk_full_after(10),
+        pytest.raises(MienError, match=r"history.csv: cannot be written \(.*after epoch 0"),
+    ):
+        journal.epoch(Epoch(1, 48, 0.1, 3.0, 0.5, 0.4, 0.6, 1.5))

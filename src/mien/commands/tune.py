@@ -58,6 +58,7 @@ def tune(
         Make the steps faster by torch.compile: needs a C++ compiler and a minute or two at the start.
     """
     try:
+        from mien.train.run import check_classes
         from mien.train.tune import space as spaces
         from mien.train.tune.report import save_best, write_report
         from mien.train.tune.study import tune as search
@@ -77,6 +78,7 @@ def tune(
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
+    check_classes(faces)
     where = given or spaces.space_for(faces)
     out.mkdir(parents=True, exist_ok=True)
     found = search(

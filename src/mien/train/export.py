@@ -140,14 +140,14 @@ def export_onnx(
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     part = path.with_suffix(".part")
-    part.write_bytes(seal(model.SerializeToString(deterministic=True)))
     try:
+        part.write_bytes(seal(model.SerializeToString(deterministic=True)))
         if examples is None:
             _compare(readings, part, outputs, PARITY[weight_bits])
         else:
             _compare_integers(readings, part, outputs, examples)
-    except ModelError:
-        part.unlink()
+    except (ModelError, OSError):
+        part.unlink(missing_ok=True)
         raise
     part.replace(path)
 

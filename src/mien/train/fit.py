@@ -20,7 +20,7 @@ from mien.train.augment import augment, draw_views, mix
 from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.journal import Epoch, Journal
 from mien.train.networks import FaceNet, Logits, normalise
-from mien.train.processes import launch, share_norms
+from mien.train.processes import launch, share_dropout, share_norms
 from mien.train.recipe import Recipe
 from mien.train.sharpness import uphill
 from mien.train.start import load_start
@@ -69,7 +69,7 @@ def fit(
     Raises:
         ConfigError: the recipe and the data, or the folder's checkpoint, do not fit together.
         DivergedError: the loss or a weight is no longer a number.
-        MienError: the checkpoint cannot be written.
+        MienError: the checkpoint or the history cannot be written.
     """
     options = options or Options()
     fabric = fabric or launch()
@@ -84,6 +84,7 @@ def fit(
     load_start(network, recipe)
     if fabric.world_size > 1:
         share_norms(network)
+        share_dropout(network, fabric)
     network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = average_of(network, recipe.ema_decay)
     optimizer = create_optimizer(network, recipe)
@@ -120,7 +121,7 @@ def fit(
             # Random numbers depend on the epoch alone, so that a resumed run draws what an unbroken one does.
             seed = recipe.seed * 100_003 + epoch
             random = torch.Generator(fabric.device).manual_seed(seed)
-            torch.manual_seed(seed + fabric.global_rank * 1_000_003)  # dropout
+            torch.manual_seed(seed)  # dropout
             size = side_at(epoch, recipe, network.trunk.side)
             refining = epoch >= recipe.epochs - recipe.refine_epochs
             strength = recipe.refined() if refining else recipe

@@ -10,7 +10,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MienError
 from mien.train.recipe import Recipe
 
 
@@ -73,7 +73,7 @@ class Journal:
         self._images = steps * recipe.batch_size
         self._epochs = recipe.epochs
         self._shown = shown
-        self._board = _tensorboard(folder) if tensorboard and shown else None
+        self._board = _tensorboard(folder, first_epoch) if tensorboard and shown else None
         self._name = recipe.name
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -106,8 +106,18 @@ class Journal:
         self._progress.advance(self._bar)
 
     def epoch(self, result: Epoch) -> None:
-        """Records an epoch."""
-        _record(self._history, result)
+        """Records an epoch.
+
+        Raises:
+            MienError: the history cannot be written, as on a full disk.
+        """
+        try:
+            _record(self._history, result)
+        except OSError as error:
+            raise MienError(
+                f"{self._history}: cannot be written ({error.strerror}); "
+                f"free space and start again: the run goes on after epoch {result.epoch - 1}"
+            ) from error
         note = f"loss {result.loss:.3f} · validation {result.validation_labels:.1%} labels"
         if not math.isnan(result.validation_crowd):
             note += f", {result.validation_crowd:.1%} crowd"
@@ -167,12 +177,13 @@ def draw_curves(history: list[Epoch], path: Path, title: str) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, first_epoch: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError("--tensorboard needs TensorBoard: pip install tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    # What a broken run wrote of later epochs is not to stand beside what comes now.
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1)
 
 
 def _keep_rows(path: Path, epochs: int) -> None:

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
+from mien.train.networks.parts import Dropout
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
@@ -60,6 +61,13 @@ def share_norms(network: nn.Module) -> nn.Module:
         else:
             share_norms(child)
     return network
+
+
+def share_dropout(network: nn.Module, fabric: Fabric) -> None:
+    """Makes every dropout take its process's part of what all processes draw alike."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.processes, module.rank = fabric.world_size, fabric.global_rank
 
 
 class _SharedBatchNorm(nn.BatchNorm2d):

@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +12,16 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch.utils.flop_counter import FlopCounterMode
 
-import mien
 from mien.classify import Classifier, Trust
 from mien.console import complain
 from mien.datasets import SIDE, Dataset, crowd_majority, split_validation
-from mien.errors import ConfigError, DatasetError
+from mien.errors import ConfigError, DatasetError, MienError
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
+from mien.train import provenance
 from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
 from mien.train.checkpoint import is_done, run_identity
 from mien.train.export import Readings, Temperatures, export_onnx
@@ -34,7 +30,7 @@ from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import load_network, start_of, with_network
+from mien.train.start import load_network, save_weights, start_of, with_network
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -78,14 +74,23 @@ def train(
         ConfigError: the folder holds the checkpoint of another recipe.
         MienError: see `mien.train.fit.fit`.
     """
-    counts = np.bincount(data.labels, minlength=len(data.classes))
-    if missing := [name for name, count in zip(data.classes, counts, strict=True) if count == 0]:
-        raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
+    check_classes(data)
     chain = stretches(recipe, **(changes or {}))
     fabric = launch(devices, precision)
     for stretch in chain:
         _run(data, stretch, out, options or Options(), fabric)
     return out / chain[-1].name
+
+
+def check_classes(data: Dataset) -> None:
+    """Refuses data that has nothing of a class to learn from.
+
+    Raises:
+        DatasetError: a class has no faces.
+    """
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    if missing := [name for name, count in zip(data.classes, counts, strict=True) if count == 0]:
+        raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
 
 
 def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric) -> None:
@@ -115,7 +120,13 @@ def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fab
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
         fitted = network if recipe.hold_out else start_of(start, data.classes) or network
-        finish(network, training, validation, made, folder, fabric, fitted=fitted, partner=partner)
+        try:
+            finish(network, training, validation, made, folder, fabric, fitted=fitted, partner=partner)
+        except (OSError, SafetensorError) as error:
+            raise MienError(
+                f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
+                "free space and start again: all is trained, only files are missing"
+            ) from error
     fabric.barrier()
 
 
@@ -150,19 +161,15 @@ def finish(
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
     summary = {
-        "versions": {
-            "mien": mien.__version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in _packages(recipe)},
-        },
-        "commit": _commit(),
+        "versions": provenance.versions(recipe),
+        "commit": provenance.commit(),
         "recipe": asdict(recipe),
         "partner": _record(partner),
         "parameters": sum(parameter.numel() for parameter in exported.parameters()),
         "macs": count_macs(exported),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
-        "machine": _machine(fabric),
+        "machine": provenance.machine(fabric),
         "precision": str(fabric.strategy.precision.precision),
         "training_faces": len(training),
         "classes": training.classes,
@@ -182,7 +189,7 @@ def export(
     fitted: FaceNet | None = None,
     partner: FaceNet | None = None,
 ) -> None:
-    """Fits what is fitted on the validation part, and writes ``model.onnx`` and ``model.safetensors``.
+    """Fits what is fitted on the validation part, and writes ``model.onnx`` and the weights, in 16 bits.
 
     Args:
         network: what was trained.
@@ -192,7 +199,7 @@ def export(
         recipe: of the run.
         fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
             learnt from the validation part, it is surer of it than of other faces.
-        partner: looks at the mirror image in the network's place, in ``model.onnx`` alone.
+        partner: looks at the mirror image in the network's place; its weights are ``partner.safetensors``.
     """
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
     readings = calibrated(as_exported(fitted or network, recipe, partner), validation)
@@ -209,11 +216,9 @@ def export(
         views=2 if recipe.mirror else 1,
         examples=training.images[drawn] if recipe.integers else None,
     )
-    weights = {
-        key: tensor.half() if tensor.is_floating_point() else tensor
-        for key, tensor in network.state_dict().items()
-    }
-    save_file(weights, folder / "model.safetensors")
+    save_weights(network, folder / "model.safetensors")
+    if partner is not None:
+        save_weights(partner, folder / "partner.safetensors")
 
 
 def calibrated(network: FaceNet, validation: Dataset) -> Readings:
@@ -309,32 +314,9 @@ def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str
     return {"accuracy": round(float(right.mean()), 5), "n": int(counted.sum())}
 
 
-def _commit() -> str | None:
-    """The commit of the source that ran, marked where it was changed since; None of an installed package."""
-    here = Path(__file__).parent
-    try:
-        command = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def _record(partner: Path | None) -> dict[str, Any] | None:
     """How a partner was trained, and what tells its weights from those of another training."""
     if partner is None:
         return None
     run: dict[str, Any] = json.loads((partner / "metrics.json").read_text(encoding="utf-8"))
     return run | {"weights_sha256": hashlib.sha256((partner / "model.safetensors").read_bytes()).hexdigest()}
-
-
-def _packages(recipe: Recipe) -> tuple[str, ...]:
-    """What a run's result depends on."""
-    packages = ("torch", "lightning-fabric", "numpy", "onnx", "onnxruntime")
-    return (*packages, "timm") if recipe.model.startswith("timm/") else packages
-
-
-def _machine(fabric: Fabric) -> str:
-    if fabric.device.type == "cuda":
-        return f"{fabric.world_size} × {torch.cuda.get_device_name(fabric.device)}"
-    threads = f"{torch.get_num_threads()} threads × {fabric.world_size} processes"
-    return f"{platform.machine()} CPU, {threads}, {sys.platform}"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mien.errors import ConfigError
@@ -93,3 +93,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: not a readable safetensors file ({' '.join(str(error).split())})"
         ) from error
     return {key: value.float() if value.is_floating_point() else value for key, value in saved.items()}
+
+
+def save_weights(network: FaceNet, path: Path) -> None:
+    """Saves a network's weights in 16 bits."""
+    save_file(
+        {
+            key: tensor.half() if tensor.is_floating_point() else tensor
+            for key, tensor in network.state_dict().items()
+        },
+        path,
+    )

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mien.train.networks import FaceNet
+from mien.train.networks.parts import Dropout
 from mien.train.recipe import NETWORKS, Recipe, load_recipe, shipped_recipes
 
 
@@ -38,6 +39,21 @@ def test_the_authors_network_has_the_authors_number_of_weights():
     # 32·9+32, 64·32·9+64, 128·64·9+128, 128·128·9+128, 2048·1024+1024, 1024·7+7: Keras prints 2,345,607.
     network = FaceNet(load_recipe("plain"))
     assert sum(p.numel() for p in network.parameters()) == 2_345_607
+
+
+def test_processes_drop_together_what_one_drops():
+    def dropped(faces: torch.Tensor, processes: int, rank: int) -> torch.Tensor:
+        dropout = Dropout(0.4)
+        dropout.processes, dropout.rank = processes, rank
+        torch.manual_seed(3)
+        return dropout(faces)
+
+    whole = torch.rand(8, 5, 4, 4) + 1
+    parts = [dropped(part, 2, rank) for rank, part in enumerate(whole.split(4))]
+    assert torch.equal(torch.cat(parts), dropped(whole, 1, 0))
+    assert 0.3 < float((dropped(whole, 1, 0) == 0).float().mean()) < 0.5
+    assert float(dropped(torch.ones(4, 10_000), 1, 0).mean()) == pytest.approx(1, abs=0.02)
+    assert torch.equal(Dropout(0.4).eval()(whole), whole)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -10,7 +10,7 @@ from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.train.networks.densenet import DenseNet
 from mien.train.networks.mobile import Mobile
-from mien.train.networks.parts import Columns, Mirrored, Trunk
+from mien.train.networks.parts import Columns, Dropout, Mirrored, Trunk
 from mien.train.networks.plain import Plain
 from mien.train.networks.residual import ResNet
 from mien.train.networks.vgg import VGG
@@ -41,7 +41,7 @@ class FaceNet(nn.Module):
         """
         super().__init__()
         self.trunk = create_trunk(recipe)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         features = self.trunk.features
         votes = recipe.votes > 0 and classes == EXPRESSIONS
         self.crowd = nn.Linear(features, len(CROWD)) if votes else None

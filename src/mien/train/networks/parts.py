@@ -58,6 +58,32 @@ class Columns(Trunk):
         return torch.cat([self.first(faces), self.second(faces.flip(3))], dim=1)
 
 
+class Dropout(nn.Module):
+    """Dropout that several processes draw as one does: each for the whole batch, of which it takes its own part.
+
+    Attributes:
+        processes: how many there are, each with as many faces.
+        rank: which of them this is.
+    """
+
+    def __init__(self, share: float) -> None:
+        """Drops values.
+
+        Args:
+            share: of the values, in [0, 1).
+        """
+        super().__init__()
+        self.share = share
+        self.processes, self.rank = 1, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.share == 0:
+            return x
+        drawn = torch.rand(self.processes * len(x), *x.shape[1:], device=x.device)
+        kept = drawn[self.rank * len(x) : (self.rank + 1) * len(x)] >= self.share
+        return x * kept / (1 - self.share)
+
+
 def conv_norm(
     inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:

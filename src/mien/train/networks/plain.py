@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mien.train.networks.parts import Trunk
+from mien.train.networks.parts import Dropout, Trunk
 from mien.train.recipe import Recipe
 
 
@@ -17,9 +17,9 @@ class Plain(Trunk):
         super().__init__()
         self.layers = nn.Sequential(
             *(nn.Conv2d(1, 32, 3), nn.ReLU()),
-            *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+            *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.25)),
             *(nn.Conv2d(64, 128, 3), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(128, 128, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+            *(nn.Conv2d(128, 128, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.25)),
             *(nn.Flatten(), nn.Linear(128 * 4 * 4, 1024), nn.ReLU()),
         )
         self.features = 1024

@@ -1,0 +1,60 @@
+"""Where a model comes from: versions, commit and machine, for its `metrics.json`."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+import mien
+from mien.train.recipe import Recipe
+
+
+def versions(recipe: Recipe) -> dict[str, str]:
+    """The versions of what a run's result depends on."""
+    packages = ["torch", "lightning-fabric", "numpy", "onnx", "onnxruntime"]
+    if recipe.model.startswith("timm/"):
+        packages.append("timm")
+    return {
+        "mien": mien.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def commit(source: Path = Path(__file__)) -> str | None:
+    """The commit of the source that ran, marked where it was changed since.
+
+    Args:
+        source: a file of it.
+
+    Returns:
+        None where the file is in no repository: an installed package may lie in a folder of somebody else's.
+    """
+    git = ["git", "-C", str(source.parent)]
+    try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", source.name], capture_output=True, check=True)
+        described = [*git, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        return subprocess.run(described, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def machine(fabric: Fabric) -> str:
+    """What a run was trained on."""
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} × {torch.cuda.get_device_name(fabric.device)}"
+    shared = f"{torch.get_num_threads()} threads × {fabric.world_size} processes"
+    return f"{_processor()}, {shared}, {sys.platform}"
+
+
+def _processor() -> str:
+    """Its maker's name for it where the system tells, as Linux does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
