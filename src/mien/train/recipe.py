@@ -37,7 +37,7 @@ class Recipe:
         pretrained: start a timm backbone from the weights that timm downloads.
         weights: start a timm backbone from this safetensors file instead.
         first: name of a recipe that is run first; this run starts from its model, and learns from it where
-            teacher_weight is above 0.
+            teacher_weight is above 0 and no other teachers are named.
         init: start from this model: a name, or a folder mien train made. The network is that model's, whatever
             model, stem, stages and blocks say; a head whose classes differ is new.
         trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.

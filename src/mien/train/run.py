@@ -110,7 +110,7 @@ def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fab
         recipe = replace(recipe, batch_size=most)
     start = recipe
     if before is not None:
-        teachers = (str(before),) if recipe.teacher_weight else ()
+        teachers = recipe.teachers or ((str(before),) if recipe.teacher_weight else ())
         start = replace(recipe, first="", init=str(before), teachers=teachers)
     start = with_network(start)
     made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
