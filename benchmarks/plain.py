@@ -21,11 +21,11 @@ from matplotlib.ticker import PercentFormatter
 from common import RESULTS, model_sha256, share, write_result
 from mien.classify import Classifier
 from mien.datasets import Dataset, read_dataset, split_validation
+from mien.train.finish import finish
 from mien.train.fit import fit, predict_logits
 from mien.train.journal import read_history
 from mien.train.processes import launch
 from mien.train.recipe import load_recipe
-from mien.train.run import finish
 
 PICTURE = Path(__file__).parent.parent / "docs" / "plain.png"
 PANELS = {"plain": "as the author trained it", "plain-augmented": "the same, faces augmented"}

@@ -53,16 +53,21 @@ def test_a_whole_number_is_a_number():
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
     assert chain[0].first == ""
-    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-vgg-first", "base-vgg", "mine"]
+    assert [recipe.name for recipe in chain] == [
+        "base-first",
+        "base-second",
+        "base-vgg-first",
+        "base-vgg",
+        "mine",
+    ]
     assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
     assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
     assert chain[-1].teacher_weight == 0.25
 
 
-@pytest.mark.parametrize("wants", ["first", "mirror = true\npartner"])
-def test_a_recipe_that_wants_itself_first_is_told(wants: str, tmp_path: Path):
+def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
     for name, first in (("hen", "egg"), ("egg", "hen")):
-        (tmp_path / f"{name}.toml").write_text(f"{wants} = {str(tmp_path / first) + '.toml'!r}")
+        (tmp_path / f"{name}.toml").write_text(f"first = {str(tmp_path / first) + '.toml'!r}")
     with pytest.raises(ConfigError, match=r"recipe hen: .*toml wants itself first"):
         stretches(load_recipe(str(tmp_path / "hen.toml")))
 
@@ -76,12 +81,30 @@ def test_what_two_recipes_want_first_is_run_once(tmp_path: Path):
     assert [(recipe.name, recipe.epochs) for recipe in chain] == [("egg", 3), ("hen", 3), ("pair", 3)]
 
 
-def test_partners_of_which_one_alone_learns_votes_are_refused(tmp_path: Path):
-    (tmp_path / "silent.toml").write_text("votes = 0.0")
-    pair = Recipe(name="pair", mirror=True, partner=str(tmp_path / "silent.toml"))
-    with pytest.raises(ConfigError, match=r"only one of it and its partner .*silent.toml learns votes"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("votes = 0.0", "its partner other and it must both learn votes, or neither"),
+        ("flip = false", "its partner other never saw a mirror image"),
+        ("mirror = true\npartner = 'quick'", "its partner other has a partner itself, quick"),
+        ("name = 'pair'", "two of its runs are called pair; rename one"),
+    ],
+)
+def test_partners_that_do_not_fit_together_are_refused(text: str, says: str, tmp_path: Path):
+    other = tmp_path / "other.toml"
+    other.write_text(text)
+    pair = Recipe(name="pair", mirror=True, partner=str(other))
+    with pytest.raises(ConfigError, match=says):
         stretches(pair)
-    assert len(stretches(pair, votes=0.5)) == 2
+    other.write_text("")
+    assert [recipe.name for recipe in stretches(pair)] == ["other", "pair"]
+
+
+def test_what_only_the_file_depends_on_is_changed_in_the_last_run_alone():
+    *earlier, last = stretches(load_recipe("base"), weight_bits=8, integers=False, hold_out=False)
+    assert (last.weight_bits, last.integers, last.hold_out) == (8, False, False)
+    for recipe in earlier:
+        assert recipe == load_recipe(recipe.name)
 
 
 def test_an_unknown_recipe_is_told_with_the_known_ones():

@@ -20,11 +20,12 @@ from mien.evaluate.answers import answers_of_model
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
+from mien.train.finish import count_macs, export
 from mien.train.fit import create_optimizer, fit, predict_logits
 from mien.train.journal import Epoch, Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
-from mien.train.run import count_macs, export, train
+from mien.train.run import train
 from mien.train.start import load_weights
 
 
@@ -101,7 +102,7 @@ def test_the_file_states_what_its_answers_lean_by(tiny_model: Path, made_folders
 def test_made_up_faces_are_learnt(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
     text = tiny_recipe.read_text().replace("epochs = 3", "epochs = 20").replace('"tiny"', '"longer"')
     longer = tmp_path / "longer.toml"
-    longer.write_text(text + "flip = false\nrotate = 5.0\nerase = 0.0\nscale = 1.05\nshift = 0.02\n")
+    longer.write_text(text + "erase = 0.2\nrotate = 5.0\nerase = 0.0\nscale = 1.05\nshift = 0.02\n")
     folder = train(read_dataset(made_folders), load_recipe(str(longer)), tmp_path / "model")
     test = read_dataset(made_folders, "test")
     assert np.mean(Classifier(folder).classify(test.images).fer2013.argmax(1) == test.labels) > 0.7
@@ -160,8 +161,9 @@ def test_weights_of_8_bits_make_a_smaller_file_that_says_nearly_the_same(tiny_mo
     assert not np.array_equal(small, large)
 
 
-def test_integers_say_nearly_the_same(tiny_model: Path, made_folders: Path, tmp_path: Path):
-    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(integers=True)
+@pytest.mark.parametrize("bits", [16, 8])
+def test_integers_say_nearly_the_same(bits: int, tiny_model: Path, made_folders: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(integers=True, weight_bits=bits)
     network = FaceNet(recipe)
     network.load_state_dict(load_weights(tiny_model / "model.safetensors"))
     export(network.eval(), *split_validation(read_dataset(made_folders)), tmp_path, recipe)
@@ -209,7 +211,7 @@ def test_a_partner_reads_the_mirror_image_in_the_networks_place(
     integers: bool, tiny_model: Path, tiny_recipe: Path, made_folders: Path, tmp_path: Path
 ):
     beside = tmp_path / "beside.toml"
-    beside.write_text(tiny_recipe.read_text().replace('"tiny"', '"beside"') + 'model = "vgg"\nflip = false\n')
+    beside.write_text(tiny_recipe.read_text().replace('"tiny"', '"beside"') + 'model = "vgg"\nerase = 0.2\n')
     data = read_dataset(made_folders)
     shutil.copytree(tiny_model, tmp_path / "tiny")
     recipe = load_recipe(str(tiny_recipe)).changed(mirror=True, integers=integers, partner=str(beside))
@@ -248,7 +250,7 @@ def test_a_partner_reads_the_mirror_image_in_the_networks_place(
     train(data, recipe, tmp_path)
     assert (tmp_path / "tiny" / "model.onnx").stat().st_mtime_ns == when  # all is done
     shutil.rmtree(tmp_path / "beside")
-    beside.write_text(beside.read_text().replace("flip = false", "flip = true"))
+    beside.write_text(beside.read_text().replace("erase = 0.2", "erase = 0.4"))
     train(data, recipe, tmp_path)
     assert (tmp_path / "tiny" / "model.onnx").read_bytes() != written  # of the new partner
     assert (tmp_path / "tiny" / "model.safetensors").read_bytes() == weights

@@ -74,12 +74,12 @@ def tune(
     if Path(name).name != name:
         raise ConfigError(f"--study {name}: must do as the name of a file")
     given = spaces.read_space(space) if space is not None else None
-    spaces.check_space(given or spaces.SPACE, short)
+    spaces.check_space(spaces.SPACE if given is None else given, short)
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
     check_classes(faces)
-    where = given or spaces.space_for(faces)
+    where = spaces.space_for(faces) if given is None else given
     out.mkdir(parents=True, exist_ok=True)
     found = search(
         faces,

@@ -1,4 +1,7 @@
-"""Checkpoints: the whole state of a run in one safetensors file, written atomically, holding no pickle."""
+"""Checkpoints: the state of a run in one safetensors file, written atomically, holding no pickle.
+
+All of it but the factor by which losses are scaled in float16, which finds itself again within some steps.
+"""
 
 import hashlib
 import json
@@ -37,7 +40,8 @@ def run_identity(recipe: Recipe, training: Dataset) -> str:
     data = crc32(training.labels.tobytes(), crc32(training.images.tobytes()))
     if training.votes is not None:
         data = crc32(training.votes.tobytes(), data)
-    settings = {name: value for name, value in asdict(recipe).items() if name not in EXPORT_FIELDS}
+    unheeded = ("first", *EXPORT_FIELDS)  # what is first is in init by now
+    settings = {name: value for name, value in asdict(recipe).items() if name not in unheeded}
     settings["teachers"] = [_digest(find_model(teacher)) for teacher in recipe.teachers]
     if recipe.init:
         settings["init"] = _digest(find_model(recipe.init).with_name("model.safetensors"))

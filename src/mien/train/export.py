@@ -114,7 +114,7 @@ def export_onnx(
             computes; None: it computes in floats.
 
     Raises:
-        ModelError: the file's answers are not the network's; nothing is left at `path`.
+        ModelError: the file's answers are not the network's; what was at `path` stays there.
     """
     outputs = list(OUTPUTS) if readings.answer else ["probabilities"]
     # The exporter tells everybody that torchvision is missing, and that parts of PyTorch are deprecated.
@@ -146,10 +146,9 @@ def export_onnx(
             _compare(readings, part, outputs, PARITY[weight_bits])
         else:
             _compare_integers(readings, part, outputs, examples)
-    except (ModelError, OSError):
+        part.replace(path)
+    finally:
         part.unlink(missing_ok=True)
-        raise
-    part.replace(path)
 
 
 def _metadata(
@@ -308,15 +307,17 @@ def _shrink_weights(model: onnx.ModelProto, bits: int) -> None:
             )
         model.graph.node.insert(0, node)
     if bits == 8:
-        _pool_vectors(model.graph)
+        _pool_vectors(model.graph, keep=scales)
 
 
-def _pool_vectors(graph: onnx.GraphProto) -> None:
+def _pool_vectors(graph: onnx.GraphProto, *, keep: set[str]) -> None:
     """Keeps biases and scales in one tensor of 16 bits, parted when the file is loaded.
 
-    A fifteenth of the smallest network's file, of which a tensor and a cast for each would eat up the half.
+    A fifteenth of the smallest network's file, of which a tensor and a cast for each would eat up the half. The
+    scales of integers, `keep`, are too small for 16 bits.
     """
-    vectors = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims) == 1]
+    floats = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
+    vectors = [tensor for tensor in floats if len(tensor.dims) == 1 and tensor.name not in keep]
     values = [onnx.numpy_helper.to_array(tensor) for tensor in vectors]
     pooled = np.concatenate(values).astype(np.float16)
     sizes = np.array([len(value) for value in values], np.int64)

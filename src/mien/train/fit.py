@@ -73,12 +73,8 @@ def fit(
     """
     options = options or Options()
     fabric = fabric or launch()
-    multiple = batch_multiple(recipe, fabric)
-    if recipe.batch_size % multiple or len(training) < recipe.batch_size:
-        raise ConfigError(
-            f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces, and a multiple of "
-            f"{multiple}, for {fabric.world_size} processes{' that mix pairs of faces' if recipe.mixup else ''}"
-        )
+    if with_fitting_batch(recipe, len(training), fabric) != recipe:
+        raise ConfigError(f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces")
     torch.manual_seed(recipe.seed)
     network = FaceNet(recipe, training.classes)
     load_start(network, recipe)
@@ -203,9 +199,20 @@ def are_finite(network: nn.Module) -> bool:
     return bool(torch.stack([weight.isfinite().all() for weight in network.parameters()]).all())
 
 
-def batch_multiple(recipe: Recipe, fabric: Fabric) -> int:
-    """Of what number a batch is a multiple: each process has as many faces, and pairs of them to mix."""
-    return fabric.world_size * (2 if recipe.mixup else 1)
+def with_fitting_batch(recipe: Recipe, faces: int, fabric: Fabric) -> Recipe:
+    """The recipe with batches that are no larger than there are faces.
+
+    Raises:
+        ConfigError: the batch cannot be shared out: each process has as many faces, and pairs of them to mix.
+    """
+    multiple = fabric.world_size * (2 if recipe.mixup else 1)
+    if recipe.batch_size % multiple or faces < multiple:
+        raise ConfigError(
+            f"recipe {recipe.name}: batch_size {recipe.batch_size}: must be a multiple of {multiple}, for "
+            f"{fabric.world_size} processes{' that mix pairs of faces' if recipe.mixup else ''}; "
+            f"there are {faces} faces"
+        )
+    return replace(recipe, batch_size=min(recipe.batch_size, faces // multiple * multiple))
 
 
 def loss_of(logits: Logits, crowd: Tensor, labels: Tensor, votes: float) -> Tensor:

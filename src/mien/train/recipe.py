@@ -15,11 +15,11 @@ Schedule = Literal["cosine", "exponential"]
 NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
 """The networks of `mien.train.networks`; besides them any backbone of timm, as ``timm/NAME``."""
 
-OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight", "partner")
-"""Fields that a recipe does not share with those that it runs first."""
+EXPORT_FIELDS = ("weight_bits", "integers", "mirror", "partner")
+"""Fields that change the written file and nothing of the weights."""
 
-EXPORT_FIELDS = ("first", "weight_bits", "integers", "mirror", "partner")
-"""Fields that change nothing of the weights: `first` is in `init` by the time it counts."""
+OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight", "hold_out", *EXPORT_FIELDS)
+"""Fields that a recipe does not share with those that it runs first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,8 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
     Changes of `OWN_FIELDS` are its own.
 
     Raises:
-        ConfigError: a value is impossible, a recipe wants itself first, or only one of two partners learns votes.
+        ConfigError: a value is impossible, a recipe wants itself first, two of them have one name, or partners do
+            not fit together.
     """
     shared = {key: value for key, value in changes.items() if key not in OWN_FIELDS}
     chain: list[Recipe] = []
@@ -267,14 +268,27 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
             if name in wanting:
                 raise ConfigError(f"recipe {recipe.name}: {name} wants itself first")
             earlier = load_recipe(name).changed(**shared)
-            if name == wanted.partner and (earlier.votes > 0) != (wanted.votes > 0):
-                raise ConfigError(f"recipe {wanted.name}: only one of it and its partner {name} learns votes")
+            if name == wanted.partner:
+                _check_partners(wanted, earlier)
             add(earlier, (*wanting, name))
-        if wanted not in chain:
-            chain.append(wanted)
+        if wanted in chain:
+            return
+        if wanted.name in [earlier.name for earlier in chain]:
+            raise ConfigError(f"recipe {recipe.name}: two of its runs are called {wanted.name}; rename one")
+        chain.append(wanted)
 
     add(recipe.changed(**changes), ())
     return chain
+
+
+def _check_partners(recipe: Recipe, partner: Recipe) -> None:
+    what = f"recipe {recipe.name}: its partner {partner.name}"
+    if (partner.votes > 0) != (recipe.votes > 0):
+        raise ConfigError(f"{what} and it must both learn votes, or neither")
+    if not partner.flip:
+        raise ConfigError(f"{what} never saw a mirror image (flip is false), which it is to read")
+    if partner.partner:
+        raise ConfigError(f"{what} has a partner itself, {partner.partner}; only two look at a face")
 
 
 def load_recipe(name_or_path: str) -> Recipe:

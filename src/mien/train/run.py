@@ -1,43 +1,27 @@
-"""One training run, from a data set to a model folder."""
+"""One training run, from a data set to a model folder; and those that it wants first."""
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
-from PIL import Image
 from safetensors import SafetensorError
-from torch.utils.flop_counter import FlopCounterMode
 
-from mien.classify import Classifier, Trust
 from mien.console import complain
-from mien.datasets import SIDE, Dataset, crowd_majority, split_validation
+from mien.datasets import Dataset, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
-from mien.labels import EXPRESSIONS
-from mien.prior import leanings
-from mien.train import provenance
-from mien.train.calibrate import fit_answer, fit_temperature, fit_weight
 from mien.train.checkpoint import is_done, run_identity
-from mien.train.export import Readings, Temperatures, export_onnx
-from mien.train.fit import Options, batch_multiple, fit, predict_logits
-from mien.train.journal import draw_curves, read_history
-from mien.train.networks import FaceNet, as_exported
+from mien.train.finish import finish, partner_record
+from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import load_network, save_weights, start_of, with_network
-from mien.train.targets import vote_shares
+from mien.train.start import start_of, with_network
 
-SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
-"""Sides in pixels at which it is measured how far a face is believed."""
-
-EXAMPLES = 512
-"""Faces of the training part on which the ranges of integers are measured."""
+LEFT = ("model.onnx", "model.safetensors", "recipe.toml", "history.csv", "history.png")
+"""Files that a run leaves, beside its checkpoint and `metrics.json`."""
 
 
 def train(
@@ -67,18 +51,26 @@ def train(
 
     Returns:
         The model's folder, with ``model.onnx``, ``model.safetensors``, ``recipe.toml``, ``metrics.json``,
-        ``history.csv``, ``history.png`` and ``checkpoint.safetensors``.
+        ``history.csv``, ``history.png`` and ``checkpoint.safetensors``; where the recipe names a partner,
+        ``partner.safetensors`` too.
 
     Raises:
         DatasetError: a class has no faces.
-        ConfigError: the folder holds the checkpoint of another recipe.
+        ConfigError: the folder holds the checkpoint of another recipe, or a batch cannot be shared out.
         MienError: see `mien.train.fit.fit`.
     """
     check_classes(data)
     chain = stretches(recipe, **(changes or {}))
     fabric = launch(devices, precision)
+    training, validation = split_validation(data)
+    fitting = []
     for stretch in chain:
-        _run(data, stretch, out, options or Options(), fabric)
+        learnt = training if stretch.hold_out else data
+        fitting.append((learnt, with_fitting_batch(stretch, len(learnt), fabric)))
+        if fabric.is_global_zero and (size := fitting[-1][1].batch_size) < stretch.batch_size:
+            complain(f"{stretch.name}: batches of {size}, not {stretch.batch_size}, for {len(learnt)} faces")
+    for learnt, stretch in fitting:
+        _run(learnt, validation, stretch, out, options or Options(), fabric)
     return out / chain[-1].name
 
 
@@ -93,21 +85,14 @@ def check_classes(data: Dataset) -> None:
         raise DatasetError(f"no faces of {', '.join(missing)} to learn from: add some, or remove the class")
 
 
-def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric) -> None:
+def _run(
+    training: Dataset, validation: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric
+) -> None:
     """One stretch, which finds the models of those that it wants first in `out`. A done one stays as it is."""
     folder = out / recipe.name
     before, partner = (
         out / load_recipe(name).name if name else None for name in (recipe.first, recipe.partner)
     )
-    training, validation = split_validation(data)
-    if not recipe.hold_out:
-        training = data
-    multiple = batch_multiple(recipe, fabric)
-    most = len(training) // multiple * multiple
-    if multiple <= most < recipe.batch_size:
-        if fabric.is_global_zero:
-            complain(f"{recipe.name}: batches of {most}, not {recipe.batch_size}, for {len(training)} faces")
-        recipe = replace(recipe, batch_size=most)
     start = recipe
     if before is not None:
         teachers = recipe.teachers or ((str(before),) if recipe.teacher_weight else ())
@@ -119,9 +104,14 @@ def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fab
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
-        fitted = network if recipe.hold_out else start_of(start, data.classes) or network
+        fitted = network if recipe.hold_out else start_of(start, training.classes) or network
         try:
             finish(network, training, validation, made, folder, fabric, fitted=fitted, partner=partner)
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
+                f"or delete {folder} to start afresh"
+            ) from error
         except (OSError, SafetensorError) as error:
             raise MienError(
                 f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
@@ -131,192 +121,14 @@ def _run(data: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fab
 
 
 def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, partner: Path | None) -> bool:
-    """Whether a folder holds all that this very run would leave in it; `metrics.json` is written last."""
+    """Whether a folder holds all that this very run would leave in it."""
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
-        same = same and measured["partner"] == _record(partner)
+        same = same and measured["partner"] == partner_record(partner)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
+    left = [*LEFT, "partner.safetensors"] if partner else LEFT
     checkpoint = folder / "checkpoint.safetensors"
-    return same and is_done(checkpoint, run_identity(start, training), start.epochs)
-
-
-def finish(
-    network: FaceNet,
-    training: Dataset,
-    validation: Dataset,
-    recipe: Recipe,
-    folder: Path,
-    fabric: Fabric,
-    *,
-    fitted: FaceNet | None = None,
-    partner: Path | None = None,
-) -> None:
-    """Writes everything that a run leaves beside its history and checkpoint; see `export`."""
-    recipe.save(folder / "recipe.toml")
-    beside = None if partner is None else load_network(partner, training.classes)
-    export(network, training, validation, folder, recipe, fitted=fitted, partner=beside)
-    exported = as_exported(network, recipe, beside)
-    history = read_history(folder / "history.csv")
-    draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
-    summary = {
-        "versions": provenance.versions(recipe),
-        "commit": provenance.commit(),
-        "recipe": asdict(recipe),
-        "partner": _record(partner),
-        "parameters": sum(parameter.numel() for parameter in exported.parameters()),
-        "macs": count_macs(exported),
-        "onnx_bytes": (folder / "model.onnx").stat().st_size,
-        "minutes": round(sum(row.seconds for row in history) / 60, 1),
-        "machine": provenance.machine(fabric),
-        "precision": str(fabric.strategy.precision.precision),
-        "training_faces": len(training),
-        "classes": training.classes,
-        "has_votes": training.votes is not None,
-        "validation": measure(folder, validation) | {"held_out": recipe.hold_out},
-    }
-    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-
-def export(
-    network: FaceNet,
-    training: Dataset,
-    validation: Dataset,
-    folder: Path,
-    recipe: Recipe,
-    *,
-    fitted: FaceNet | None = None,
-    partner: FaceNet | None = None,
-) -> None:
-    """Fits what is fitted on the validation part, and writes ``model.onnx`` and the weights, in 16 bits.
-
-    Args:
-        network: what was trained.
-        training: some of its faces show the ranges of integers.
-        validation: what is fitted on.
-        folder: where the files go.
-        recipe: of the run.
-        fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
-            learnt from the validation part, it is surer of it than of other faces.
-        partner: looks at the mirror image in the network's place; its weights are ``partner.safetensors``.
-    """
-    drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(as_exported(fitted or network, recipe, partner), validation)
-    trust, shares = measured_trust(readings, validation), measured_leanings(readings, validation)
-    readings.network = as_exported(network, recipe, partner).eval()
-    export_onnx(
-        readings,
-        folder / "model.onnx",
-        name=recipe.name,
-        trust=trust,
-        leanings=shares,
-        classes=validation.classes,
-        weight_bits=recipe.weight_bits,
-        views=2 if recipe.mirror else 1,
-        examples=training.images[drawn] if recipe.integers else None,
-    )
-    save_weights(network, folder / "model.safetensors")
-    if partner is not None:
-        save_weights(partner, folder / "partner.safetensors")
-
-
-def calibrated(network: FaceNet, validation: Dataset) -> Readings:
-    """The network with the temperatures and the way from heads to answer that fit the validation part."""
-    logits = predict_logits(network, validation, torch.device("cpu"))
-    labels = fit_temperature(logits.labels, _one_hot(validation.labels, validation))
-    if validation.classes != EXPRESSIONS:
-        return Readings(network, Temperatures(1.0, labels), None).eval()
-    voted = logits.crowd.shape[1] > 0
-    crowd = fit_temperature(logits.crowd, torch.from_numpy(vote_shares(validation))) if voted else labels
-    readings = Readings(network, Temperatures(crowd, labels), None)
-    truth = answer_truth(validation)
-    known = torch.from_numpy(truth >= 0)
-    of_crowd, of_labels = readings.heads(logits)
-    readings.answer = fit_answer(of_crowd[known], of_labels[known], torch.from_numpy(truth)[known])
-    return readings.eval()
-
-
-def measured_trust(readings: Readings, validation: Dataset) -> Trust:
-    """How far faces of few pixels are believed: what fits the validation faces best when they are shrunk."""
-    truth = answer_truth(validation)
-    known = validation.take(truth >= 0)
-    targets = _one_hot(truth[truth >= 0], validation)
-    unseen = targets.float().mean(dim=0)
-    weights = []
-    for side in SMALL_SIDES:
-        shrunk = np.array([_shrink(image, side) for image in known.images])
-        with torch.inference_mode():
-            answers = torch.cat([readings(batch)[0] for batch in torch.from_numpy(shrunk).split(256)])
-        weights.append(fit_weight(answers, targets, unseen))
-    labels = _one_hot(validation.labels, validation).float().mean(dim=0)
-    return Trust(
-        sides=[0.0, *SMALL_SIDES, SIDE],
-        # More pixels never tell less: what says so is the noise of a small sample.
-        weights=[0.0, *np.maximum.accumulate(weights).tolist(), 1.0],
-        probabilities=[round(share, 5) for share in unseen.tolist()],
-        fer2013=[round(share, 5) for share in labels.tolist()] if validation.classes == EXPRESSIONS else [],
-    )
-
-
-def measured_leanings(readings: Readings, validation: Dataset) -> list[float]:
-    """The class shares that the answers lean by, measured where the truth is known; (K,)."""
-    truth = answer_truth(validation)
-    known = validation.take(truth >= 0)
-    with torch.inference_mode():
-        answers = torch.cat([readings(batch)[0] for batch in torch.from_numpy(known.images).split(256)])
-    return [float(share) for share in leanings(answers.numpy(), truth[truth >= 0])]
-
-
-def _shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A face as it is after it was photographed with `side` pixels and enlarged again."""
-    small = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(small.resize(image.shape[::-1], Image.Resampling.BICUBIC))
-
-
-def _one_hot(labels: NDArray[np.int64], data: Dataset) -> torch.Tensor:
-    return torch.nn.functional.one_hot(torch.from_numpy(labels), len(data.classes))
-
-
-def answer_truth(data: Dataset) -> NDArray[np.int64]:
-    """What the answer is held against: the crowd's majority where it is one of the seven, else -1; (N,).
-
-    Where the data has no votes, the label.
-    """
-    if data.votes is None:
-        return data.labels
-    majority = crowd_majority(data.votes)
-    return np.where(majority < len(EXPRESSIONS), majority, -1)
-
-
-def measure(folder: Path, data: Dataset) -> dict[str, Any]:
-    """Accuracies of the ONNX file in a folder, with the number of faces behind each."""
-    readings = Classifier(folder).classify(data.images)
-    result: dict[str, Any] = {"probabilities": _accuracy(readings.probabilities, answer_truth(data))}
-    if data.classes == EXPRESSIONS:
-        result["fer2013"] = _accuracy(readings.fer2013, data.labels)
-    if data.votes is not None:
-        # The literature's eight classes: unknown and not_a_face are no answers under its protocol.
-        result["crowd"] = _accuracy(readings.crowd[:, :8], crowd_majority(data.votes))
-    return result
-
-
-def count_macs(network: FaceNet) -> int:
-    """Multiply-accumulate operations for one face of 48×48."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(1, 1, SIDE, SIDE))
-    return int(counter.get_total_flops()) // 2
-
-
-def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float | int]:
-    counted = truth >= 0
-    right = scores[counted].argmax(axis=1) == truth[counted]
-    return {"accuracy": round(float(right.mean()), 5), "n": int(counted.sum())}
-
-
-def _record(partner: Path | None) -> dict[str, Any] | None:
-    """How a partner was trained, and what tells its weights from those of another training."""
-    if partner is None:
-        return None
-    run: dict[str, Any] = json.loads((partner / "metrics.json").read_text(encoding="utf-8"))
-    return run | {"weights_sha256": hashlib.sha256((partner / "model.safetensors").read_bytes()).hexdigest()}
+    there = all((folder / name).is_file() for name in left)
+    return same and there and is_done(checkpoint, run_identity(start, training), start.epochs)

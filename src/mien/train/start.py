@@ -74,9 +74,14 @@ def load_network(folder: Path, classes: tuple[str, ...]) -> FaceNet:
     Raises:
         ConfigError: there is none, or it is damaged.
     """
-    recipe = replace(load_recipe(str(folder / "recipe.toml")), pretrained=False, weights="")
-    network = FaceNet(recipe, classes)
-    network.load_state_dict(load_weights(folder / "model.safetensors"))
+    path = folder / "recipe.toml"
+    if not path.is_file():
+        raise ConfigError(f"{folder}: has no recipe.toml; name a folder that mien train made")
+    network = FaceNet(replace(load_recipe(str(path)), pretrained=False, weights=""), classes)
+    try:
+        network.load_state_dict(load_weights(folder / "model.safetensors"))
+    except RuntimeError as error:
+        raise ConfigError(f"{folder}: its weights and its recipe.toml do not belong together") from error
     return network.eval()
 
 
@@ -96,11 +101,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def save_weights(network: FaceNet, path: Path) -> None:
-    """Saves a network's weights in 16 bits."""
+    """Saves a network's weights in 16 bits; what was there stays until they are whole."""
+    part = path.with_suffix(".part")
     save_file(
         {
             key: tensor.half() if tensor.is_floating_point() else tensor
             for key, tensor in network.state_dict().items()
         },
-        path,
+        part,
     )
+    part.replace(path)

@@ -66,22 +66,22 @@ class Dropout(nn.Module):
         rank: which of them this is.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         """Drops values.
 
         Args:
-            share: of the values, in [0, 1).
+            p: share of the values, in [0, 1).
         """
         super().__init__()
-        self.share = share
+        self.p = p
         self.processes, self.rank = 1, 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.share == 0:
+        if not self.training or self.p == 0:
             return x
         drawn = torch.rand(self.processes * len(x), *x.shape[1:], device=x.device)
-        kept = drawn[self.rank * len(x) : (self.rank + 1) * len(x)] >= self.share
-        return x * kept / (1 - self.share)
+        kept = drawn[self.rank * len(x) : (self.rank + 1) * len(x)] >= self.p
+        return x * kept / (1 - self.p)
 
 
 def conv_norm(

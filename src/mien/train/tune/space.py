@@ -51,7 +51,7 @@ SPACE: Space = {
 }
 """Where is looked, unless a file says otherwise: around what was found to work on FER-2013."""
 
-FIXED = ("name", "init", "epochs", "hold_out", "seed", "refine_epochs", *EXPORT_FIELDS)
+FIXED = ("name", "init", "epochs", "hold_out", "seed", "refine_epochs", "first", *EXPORT_FIELDS)
 """Fields that no search may touch: with them trials could not be compared, they only change the file that is
 exported, or `REFINE_SHARE` stands for them."""
 

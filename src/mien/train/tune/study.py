@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mien.datasets import Dataset, split_validation
 from mien.errors import ConfigError, DivergedError, MienError
 from mien.train.checkpoint import run_identity
-from mien.train.fit import Options, fit, validate
+from mien.train.fit import Options, fit, validate, with_fitting_batch
 from mien.train.journal import Epoch
 from mien.train.processes import launch
 from mien.train.recipe import Recipe
@@ -91,6 +91,7 @@ def tune(
         )
     recipe = with_network(recipe)
     training, validation = split_validation(data)
+    recipe = with_fitting_batch(recipe, len(training), launch())
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     with warnings.catch_warnings(), storage_errors(storage):
         warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
@@ -178,7 +179,8 @@ def _run(
         trial.set_user_attr("why", "the loss was no number")
         raise TrialPruned from error
     if last is None:  # killed after its last epoch
-        labels, crowd = validate(network, validation, launch())
+        fabric = launch()
+        labels, crowd = validate(network.to(fabric.device), validation, fabric)
         last = Epoch(recipe.epochs, 0, 0.0, 0.0, 0.0, labels, crowd, 0.0)
     return score(last)
 
