@@ -2,7 +2,7 @@
 
     python benchmarks/networks.py fer2013-dev.parquet FOLDER...
 
-Each FOLDER is one that `mien train` made. Its ONNX file is read on PublicTest, each face once; parameters,
+Each FOLDER is one that `mien train` made. Its ONNX file is read on PublicTest; parameters,
 operations, file size and minutes are those that the run wrote into its metrics.json. A folder's row replaces the
 one of the same name in ``results/networks.json``; the other rows stay.
 """

@@ -62,6 +62,13 @@ def test_results_are_of_the_model_that_ships(name: str):
 
 
 @pytest.mark.parametrize("model", shipped_models())
+def test_the_rows_of_the_table_of_networks_are_of_the_models_that_ship(model: str):
+    row = result("networks")["networks"][model]
+    assert row["model_sha256"] == sha256(model)
+    assert row["fer2013"]["value"] == evaluation(model)["accuracy"]["original_labels"]["accuracy"]["value"]
+
+
+@pytest.mark.parametrize("model", shipped_models())
 def test_the_evaluation_beside_a_model_is_of_this_very_file(model: str):
     assert evaluation(model)["model"]["sha256"] == sha256(model)
     assert evaluation(model)["data"]["split"] == "PublicTest"

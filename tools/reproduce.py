@@ -34,6 +34,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the figures instead of comparing")
     parser.add_argument("--quick", action="store_true", help="leave out the spoilt faces")
     arguments = parser.parse_args()
+    if arguments.write and arguments.quick:
+        parser.error("--quick leaves figures out, which --write would then drop from the committed ones")
     different = 0
     for name in arguments.models or shipped_models():
         path = find_model(name).with_name("evaluation.json")

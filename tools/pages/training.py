@@ -39,7 +39,8 @@ def networks() -> str:
     )
     lines += [
         "",
-        f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} (`{found['command']}`)."
+        f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} ("
+        "`python benchmarks/networks.py fer2013-dev.parquet FOLDER`, each row by itself)."
         f"{partners} Minutes: on {'; '.join(machines)}.",
     ]
     return "\n".join(lines)

@@ -51,7 +51,8 @@ def train(
         votes of FER+), or a Parquet file. Or your own faces: a folder with a folder for each class.
     recipe
         The name of a recipe that comes with mien, or the path of a TOML file. By default base; transfer where
-        --init, --pretrained or --weights names what to start from; the one of its network where --model is given.
+        --init, --pretrained or --weights names what to start from; where --model is given, the one called so, or
+        else resnet.
     out
         Folder in which the model's own folder, called as the recipe is, is made.
     preview
