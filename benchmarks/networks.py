@@ -40,7 +40,6 @@ def main() -> None:
             "macs": run["macs"],
             "onnx_bytes": run["onnx_bytes"],
             "mirror": recipe.mirror,
-            "partner": recipe.partner,
             "epochs": recipe.epochs,
             "sizes": recipe.sizes,
             "minutes": run["minutes"],

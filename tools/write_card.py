@@ -73,28 +73,19 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
     size = file_size((folder / "model.onnx").stat().st_size)
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
-    files = ""
-    trunk, weights = "one trunk with two heads", "the weights in 16 bits, for training on"
-    if recipe.partner:
-        trunk = "two columns before two heads: one reads the face, the other its mirror image"
-        weights = "the weights of the column that reads the face, in 16 bits, for training on"
-        before = f"{before}; the column that reads mirror images by `{recipe.partner}`"
-        files = (
-            "| `partner.safetensors` | those of the other column; in the repository, not in the package |\n"
-        )
     operations = f" and {trained['macs'] / 1e6:,.0f} million multiplications a face"
     return f"""<!-- Written by tools/write_card.py from metrics.json and evaluation.json. Do not edit by hand. -->
 # {name}
 
 {USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
-{trained["parameters"]:,} parameters{operations}, {trunk}, trained by `mien train` with the recipe in \
+{trained["parameters"]:,} parameters{operations}, one trunk with two heads, trained by `mien train` with the recipe in \
 `recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {size}; SHA-256 `{digest}`.
 
 | file | what |
 |---|---|
 | `model.onnx` | what inference reads: grey levels in, three readings out, each with its temperature; sealed with its SHA-256 |
-| `model.safetensors` | {weights} |
-{files}| `recipe.toml` | what was trained, and how |
+| `model.safetensors` | the weights in 16 bits, for training on |
+| `recipe.toml` | what was trained, and how |
 | `metrics.json` | of the training run: measures on the part of Training on which everything was chosen |
 | `evaluation.json` | every number of this card, by `mien evaluate` on PublicTest |
 | `history.csv` | loss and validation accuracy by epoch |
@@ -279,14 +270,9 @@ def reproduce(name: str, folder: Path, trained: dict[str, Any]) -> str:
     """How to get all this again."""
     where = f"src/mien/model/{folder.name}"
     versions = trained["versions"]
-    runs = [trained, trained["partner"]] if trained.get("partner") else [trained]
-    took = "; ".join(
-        f"the {run['recipe']['epochs']} epochs of `{run['recipe']['name']}` in {run['minutes']:.0f} minutes on "
-        f"{run['machine']}"
-        for run in runs
-    )
-    others = {name for run in runs for name in (*run["recipe"]["teachers"], run["recipe"]["first"]) if name}
-    learnt = " and ".join(f"`{other}`" for other in sorted(others))
+    took = f"these {trained['recipe']['epochs']} epochs in {trained['minutes']:.0f} minutes on {trained['machine']}"
+    others = [name for name in (*trained["recipe"]["teachers"], trained["recipe"]["first"]) if name]
+    learnt = " and ".join(f"`{other}`" for other in others)
     return f"""## How to measure it again, and to train one like it
 
 ```

@@ -72,32 +72,9 @@ def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
         stretches(load_recipe(str(tmp_path / "hen.toml")))
 
 
-def test_what_two_recipes_want_first_is_run_once(tmp_path: Path):
-    egg, hen, pair = (tmp_path / f"{name}.toml" for name in ("egg", "hen", "pair"))
-    egg.write_text("")
-    hen.write_text(f"first = {str(egg)!r}")
-    pair.write_text(f"mirror = true\nfirst = {str(egg)!r}\npartner = {str(hen)!r}")
-    chain = stretches(load_recipe(str(pair)), epochs=3)
-    assert [(recipe.name, recipe.epochs) for recipe in chain] == [("egg", 3), ("hen", 3), ("pair", 3)]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("votes = 0.0", "its partner other and it must both learn votes, or neither"),
-        ("flip = false", "its partner other never saw a mirror image"),
-        ("mirror = true\npartner = 'quick'", "its partner other has a partner itself, quick"),
-        ("name = 'pair'", "two of its runs are called pair; rename one"),
-    ],
-)
-def test_partners_that_do_not_fit_together_are_refused(text: str, says: str, tmp_path: Path):
-    other = tmp_path / "other.toml"
-    other.write_text(text)
-    pair = Recipe(name="pair", mirror=True, partner=str(other))
-    with pytest.raises(ConfigError, match=says):
-        stretches(pair)
-    other.write_text("")
-    assert [recipe.name for recipe in stretches(pair)] == ["other", "pair"]
+def test_two_runs_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match="two of its runs are called base-first; give it another name"):
+        stretches(load_recipe("base"), name="base-first")
 
 
 def test_what_only_the_file_depends_on_is_changed_in_the_last_run_alone():

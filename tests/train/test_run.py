@@ -206,56 +206,6 @@ def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("integers", [False, True])
-def test_a_partner_reads_the_mirror_image_in_the_networks_place(
-    integers: bool, tiny_model: Path, tiny_recipe: Path, made_folders: Path, tmp_path: Path
-):
-    beside = tmp_path / "beside.toml"
-    beside.write_text(tiny_recipe.read_text().replace('"tiny"', '"beside"') + 'model = "vgg"\nerase = 0.2\n')
-    data = read_dataset(made_folders)
-    shutil.copytree(tiny_model, tmp_path / "tiny")
-    recipe = load_recipe(str(tiny_recipe)).changed(mirror=True, integers=integers, partner=str(beside))
-    assert train(data, recipe, tmp_path) == tmp_path / "tiny"
-    images = read_dataset(made_folders, "test").images
-    mirrors = np.ascontiguousarray(images[:, :, ::-1])
-    odds = [
-        np.log(Classifier(folder).classify(faces).crowd[:, :2]) @ [1, -1]
-        for folder, faces in (
-            (tiny_model, images),
-            (tmp_path / "beside", mirrors),
-            (tmp_path / "tiny", images),
-        )
-    ]
-    temperatures = [
-        json.loads(
-            {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}[
-                "mien.temperatures"
-            ]
-        )["crowd"]
-        for folder in (tiny_model, tmp_path / "beside", tmp_path / "tiny")
-    ]
-    own, other, both = (odd * temperature for odd, temperature in zip(odds, temperatures, strict=True))
-    assert np.allclose((own + other) / 2, both, atol=0.1 if integers else 0.01)
-    assert np.std(own - other) > 0.1
-    made = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("tiny", "beside")]
-    alone = json.loads((tiny_model / "metrics.json").read_text())
-    heads = 10 + 7  # of whose biases one of each remains
-    assert made[0]["parameters"] == alone["parameters"] + made[1]["parameters"] - heads
-    assert made[0]["macs"] == alone["macs"] + made[1]["macs"]
-    assert answers_of_model(str(tmp_path / "tiny"), images[:2], threads=1)[0].views == 2
-    written = (tmp_path / "tiny" / "model.onnx").read_bytes()
-    weights = (tmp_path / "tiny" / "model.safetensors").read_bytes()
-    assert weights == (tiny_model / "model.safetensors").read_bytes()
-    when = (tmp_path / "tiny" / "model.onnx").stat().st_mtime_ns
-    train(data, recipe, tmp_path)
-    assert (tmp_path / "tiny" / "model.onnx").stat().st_mtime_ns == when  # all is done
-    shutil.rmtree(tmp_path / "beside")
-    beside.write_text(beside.read_text().replace("erase = 0.2", "erase = 0.4"))
-    train(data, recipe, tmp_path)
-    assert (tmp_path / "tiny" / "model.onnx").read_bytes() != written  # of the new partner
-    assert (tmp_path / "tiny" / "model.safetensors").read_bytes() == weights
-
-
 def test_votes_are_learnt_and_measured_as_the_literature_does(voted: Path, tmp_path: Path):
     recipe = load_recipe("quick").changed(
         epochs=3, stem=(4, 8), stages=(8, 16), batch_size=8, name="small", warmup_steps=0, ema_decay=0.5

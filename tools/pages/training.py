@@ -31,17 +31,11 @@ def networks() -> str:
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     machines = sorted({row["machine"] for row in rows.values()})
     twice = " and ".join(f"`{name}`" for name, row in rows.items() if row.get("mirror"))
-    partners = "".join(
-        f" `{name}` has two columns: one reads the face, the other, `{row['partner']}`, its mirror image. Both count in "
-        "its parameters, operations and bytes, and not in its epochs and minutes."
-        for name, row in rows.items()
-        if row.get("partner")
-    )
     lines += [
         "",
         f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} ("
         "`python benchmarks/networks.py fer2013-dev.parquet FOLDER`, each row by itself)."
-        f"{partners} Minutes: on {'; '.join(machines)}.",
+        f" Minutes: on {'; '.join(machines)}.",
     ]
     return "\n".join(lines)
 

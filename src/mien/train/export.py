@@ -210,7 +210,7 @@ def _compare_integers(
 
 
 def _in_integers(model: onnx.ModelProto, examples: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The graph with all but its first convolutions, the heads and what is around them in 8-bit integers."""
+    """The graph with all but its first convolution, the heads and what is around them in 8-bit integers."""
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
@@ -220,19 +220,7 @@ def _in_integers(model: onnx.ModelProto, examples: NDArray[np.uint8]) -> onnx.Mo
     ranges = measure_ranges(
         model, ({"faces": batch} for batch in np.array_split(examples, len(examples) // 32 + 1))
     )
-    return quantise(model, ranges, keep=[*_first_convolutions(model.graph), *model.graph.node[heads:]])
-
-
-def _first_convolutions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Those that read no other convolution's work."""
-    first, after = [], set[str]()
-    for node in graph.node:
-        if after.isdisjoint(node.input):
-            if node.op_type != "Conv":
-                continue
-            first.append(node)
-        after.update(node.output)
-    return first
+    return quantise(model, ranges, keep=[convolutions[0], *model.graph.node[heads:]])
 
 
 def _fused(readings: Readings) -> Readings:

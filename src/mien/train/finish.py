@@ -1,6 +1,5 @@
 """What a trained network leaves behind: the ONNX file with all that is fitted, weights, curves, `metrics.json`."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from mien.train.fit import predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import Recipe
-from mien.train.start import load_network, save_weights
+from mien.train.start import save_weights
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -43,24 +42,21 @@ def finish(
     fabric: Fabric,
     *,
     fitted: FaceNet | None = None,
-    partner: Path | None = None,
 ) -> None:
     """Writes everything that a run leaves beside its history and checkpoint; see `export`.
 
     ``metrics.json`` is written last, and an older one is taken away first: where it is, all is there.
     """
     (folder / "metrics.json").unlink(missing_ok=True)
-    beside = None if partner is None else load_network(partner, training.classes)
-    export(network, training, validation, folder, recipe, fitted=fitted, partner=beside)
+    export(network, training, validation, folder, recipe, fitted=fitted)
     recipe.save(folder / "recipe.toml")
-    exported = as_exported(network, recipe, beside)
+    exported = as_exported(network, recipe)
     history = read_history(folder / "history.csv")
     draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
     summary = {
         "versions": provenance.versions(recipe),
         "commit": provenance.commit(),
         "recipe": asdict(recipe),
-        "partner": partner_record(partner),
         "parameters": sum(parameter.numel() for parameter in exported.parameters()),
         "macs": count_macs(exported),
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
@@ -83,7 +79,6 @@ def export(
     recipe: Recipe,
     *,
     fitted: FaceNet | None = None,
-    partner: FaceNet | None = None,
 ) -> None:
     """Fits what is fitted on the validation part, and writes ``model.onnx`` and the weights, in 16 bits.
 
@@ -95,12 +90,11 @@ def export(
         recipe: of the run.
         fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
             learnt from the validation part, it is surer of it than of other faces.
-        partner: looks at the mirror image in the network's place; its weights are ``partner.safetensors``.
     """
     drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
-    readings = calibrated(as_exported(fitted or network, recipe, partner), validation)
+    readings = calibrated(as_exported(fitted or network, recipe), validation)
     trust, shares = measured_trust(readings, validation), measured_leanings(readings, validation)
-    readings.network = as_exported(network, recipe, partner).eval()
+    readings.network = as_exported(network, recipe).eval()
     export_onnx(
         readings,
         folder / "model.onnx",
@@ -113,11 +107,6 @@ def export(
         examples=training.images[drawn] if recipe.integers else None,
     )
     save_weights(network, folder / "model.safetensors")
-    beside = folder / "partner.safetensors"
-    if partner is None:
-        beside.unlink(missing_ok=True)
-    else:
-        save_weights(partner, beside)
 
 
 def calibrated(network: FaceNet, validation: Dataset) -> Readings:
@@ -211,11 +200,3 @@ def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str
     counted = truth >= 0
     right = scores[counted].argmax(axis=1) == truth[counted]
     return {"accuracy": round(float(right.mean()), 5), "n": int(counted.sum())}
-
-
-def partner_record(partner: Path | None) -> dict[str, Any] | None:
-    """How a partner was trained, and what tells its weights from those of another training."""
-    if partner is None:
-        return None
-    run: dict[str, Any] = json.loads((partner / "metrics.json").read_text(encoding="utf-8"))
-    return run | {"weights_sha256": hashlib.sha256((partner / "model.safetensors").read_bytes()).hexdigest()}

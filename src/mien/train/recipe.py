@@ -15,7 +15,7 @@ Schedule = Literal["cosine", "exponential"]
 NETWORKS = ("seresnet", "resnet", "vgg", "densenet", "mobile", "plain")
 """The networks of `mien.train.networks`; besides them any backbone of timm, as ``timm/NAME``."""
 
-EXPORT_FIELDS = ("weight_bits", "integers", "mirror", "partner")
+EXPORT_FIELDS = ("weight_bits", "integers", "mirror")
 """Fields that change the written file and nothing of the weights."""
 
 OWN_FIELDS = ("name", "first", "init", "teachers", "teacher_weight", "hold_out", *EXPORT_FIELDS)
@@ -83,8 +83,6 @@ class Recipe:
             third of the time, half of the file; `weight_bits` is for what stays in floats.
         mirror: the ONNX file reads each face and its mirror image, and means what the network says of both: twice
             the time. What `history.csv` has is of one view.
-        partner: name of a recipe that is run first, whose network then reads the mirror image in this one's place:
-            two networks for the time of one that looks twice. Needs `mirror`.
         seed: of every random number.
     """
 
@@ -128,7 +126,6 @@ class Recipe:
     weight_bits: int = 16
     integers: bool = False
     mirror: bool = False
-    partner: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -169,7 +166,6 @@ class Recipe:
             ),
             ("teachers", self.teacher_weight > 0 or not self.teachers, "none, or teacher_weight above 0"),
             ("init", not (self.init and self.first), "empty where first is not"),
-            ("partner", self.mirror or not self.partner, "empty where mirror is false"),
             ("scale", self.scale >= 1, "at least 1"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
@@ -205,8 +201,6 @@ class Recipe:
     @property
     def looks(self) -> str:
         """What the ONNX file looks at, in words."""
-        if self.partner:
-            return "one network of two columns, of which one reads each face and the other its mirror image"
         return f"one network, {'each face and its mirror image' if self.mirror else 'one view of each face'}"
 
     def refined(self) -> "Recipe":
@@ -257,38 +251,19 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
     Changes of `OWN_FIELDS` are its own.
 
     Raises:
-        ConfigError: a value is impossible, a recipe wants itself first, two of them have one name, or partners do
-            not fit together.
+        ConfigError: a value is impossible, a recipe wants itself first, or two of them have one name.
     """
+    chain = [recipe.changed(**changes)]
     shared = {key: value for key, value in changes.items() if key not in OWN_FIELDS}
-    chain: list[Recipe] = []
-
-    def add(wanted: Recipe, wanting: tuple[str, ...]) -> None:
-        for name in filter(None, (wanted.first, wanted.partner)):
-            if name in wanting:
-                raise ConfigError(f"recipe {recipe.name}: {name} wants itself first")
-            earlier = load_recipe(name).changed(**shared)
-            if name == wanted.partner:
-                _check_partners(wanted, earlier)
-            add(earlier, (*wanting, name))
-        if wanted in chain:
-            return
-        if wanted.name in [earlier.name for earlier in chain]:
-            raise ConfigError(f"recipe {recipe.name}: two of its runs are called {wanted.name}; rename one")
-        chain.append(wanted)
-
-    add(recipe.changed(**changes), ())
+    while first := chain[0].first:
+        if first in [later.first for later in chain[1:]]:
+            raise ConfigError(f"recipe {recipe.name}: {first} wants itself first")
+        chain.insert(0, load_recipe(first).changed(**shared))
+        if chain[0].name in [later.name for later in chain[1:]]:
+            raise ConfigError(
+                f"recipe {recipe.name}: two of its runs are called {chain[0].name}; give it another name"
+            )
     return chain
-
-
-def _check_partners(recipe: Recipe, partner: Recipe) -> None:
-    what = f"recipe {recipe.name}: its partner {partner.name}"
-    if (partner.votes > 0) != (recipe.votes > 0):
-        raise ConfigError(f"{what} and it must both learn votes, or neither")
-    if not partner.flip:
-        raise ConfigError(f"{what} never saw a mirror image (flip is false), which it is to read")
-    if partner.partner:
-        raise ConfigError(f"{what} has a partner itself, {partner.partner}; only two look at a face")
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -14,7 +14,7 @@ from mien.console import complain
 from mien.datasets import Dataset, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
 from mien.train.checkpoint import is_done, run_identity
-from mien.train.finish import finish, partner_record
+from mien.train.finish import finish
 from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.processes import Precision, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
@@ -51,8 +51,7 @@ def train(
 
     Returns:
         The model's folder, with ``model.onnx``, ``model.safetensors``, ``recipe.toml``, ``metrics.json``,
-        ``history.csv``, ``history.png`` and ``checkpoint.safetensors``; where the recipe names a partner,
-        ``partner.safetensors`` too.
+        ``history.csv``, ``history.png`` and ``checkpoint.safetensors``.
 
     Raises:
         DatasetError: a class has no faces.
@@ -88,25 +87,23 @@ def check_classes(data: Dataset) -> None:
 def _run(
     training: Dataset, validation: Dataset, recipe: Recipe, out: Path, options: Options, fabric: Fabric
 ) -> None:
-    """One stretch, which finds the models of those that it wants first in `out`. A done one stays as it is."""
+    """One stretch, which finds the model that it starts from in `out`. A done one stays as it is."""
     folder = out / recipe.name
-    before, partner = (
-        out / load_recipe(name).name if name else None for name in (recipe.first, recipe.partner)
-    )
     start = recipe
-    if before is not None:
-        teachers = recipe.teachers or ((str(before),) if recipe.teacher_weight else ())
-        start = replace(recipe, first="", init=str(before), teachers=teachers)
+    if recipe.first:
+        before = str(out / load_recipe(recipe.first).name)
+        teachers = recipe.teachers or ((before,) if recipe.teacher_weight else ())
+        start = replace(recipe, first="", init=before, teachers=teachers)
     start = with_network(start)
     made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
-    if _is_finished(folder, start, made, training, partner):
+    if _is_finished(folder, start, made, training):
         return
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, validation, start, folder, options=options, fabric=fabric)
     if fabric.is_global_zero:
         fitted = network if recipe.hold_out else start_of(start, training.classes) or network
         try:
-            finish(network, training, validation, made, folder, fabric, fitted=fitted, partner=partner)
+            finish(network, training, validation, made, folder, fabric, fitted=fitted)
         except FileNotFoundError as error:
             raise ConfigError(
                 f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
@@ -120,15 +117,13 @@ def _run(
     fabric.barrier()
 
 
-def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, partner: Path | None) -> bool:
+def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:
     """Whether a folder holds all that this very run would leave in it."""
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
-        same = same and measured["partner"] == partner_record(partner)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
-    left = [*LEFT, "partner.safetensors"] if partner else LEFT
     checkpoint = folder / "checkpoint.safetensors"
-    there = all((folder / name).is_file() for name in left)
+    there = all((folder / name).is_file() for name in LEFT)
     return same and there and is_done(checkpoint, run_identity(start, training), start.epochs)

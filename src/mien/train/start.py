@@ -68,23 +68,6 @@ def start_of(recipe: Recipe, classes: tuple[str, ...]) -> FaceNet | None:
     return None if new else network.eval()
 
 
-def load_network(folder: Path, classes: tuple[str, ...]) -> FaceNet:
-    """The network that `mien train` left in a folder.
-
-    Raises:
-        ConfigError: there is none, or it is damaged.
-    """
-    path = folder / "recipe.toml"
-    if not path.is_file():
-        raise ConfigError(f"{folder}: has no recipe.toml; name a folder that mien train made")
-    network = FaceNet(replace(load_recipe(str(path)), pretrained=False, weights=""), classes)
-    try:
-        network.load_state_dict(load_weights(folder / "model.safetensors"))
-    except RuntimeError as error:
-        raise ConfigError(f"{folder}: its weights and its recipe.toml do not belong together") from error
-    return network.eval()
-
-
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The weights that `mien train` saved, as float32.
 

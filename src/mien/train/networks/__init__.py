@@ -10,7 +10,7 @@ from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.train.networks.densenet import DenseNet
 from mien.train.networks.mobile import Mobile
-from mien.train.networks.parts import Columns, Dropout, Mirrored, Trunk
+from mien.train.networks.parts import Dropout, Mirrored, Trunk
 from mien.train.networks.plain import Plain
 from mien.train.networks.residual import ResNet
 from mien.train.networks.vgg import VGG
@@ -59,33 +59,13 @@ class FaceNet(nn.Module):
         return Logits(crowd, labels)
 
 
-def as_exported(network: FaceNet, recipe: Recipe, partner: FaceNet | None = None) -> FaceNet:
-    """The network as the ONNX file has it: where the recipe says so, it looks at each face's mirror image too.
-
-    Args:
-        network: with one trunk; left as it was.
-        recipe: says whether.
-        partner: looks at the mirror image in the network's place; it has the same heads.
-    """
+def as_exported(network: FaceNet, recipe: Recipe) -> FaceNet:
+    """The network as the ONNX file has it: where the recipe says so, it looks at each face's mirror image too."""
     if not recipe.mirror:
         return network
     twice = copy.deepcopy(network)
-    if partner is None:
-        twice.trunk = Mirrored(twice.trunk)
-        return twice
-    twice.trunk = Columns(twice.trunk, copy.deepcopy(partner.trunk))
-    twice.labels = _mean_of(network.labels, partner.labels)
-    if network.crowd is not None and partner.crowd is not None:
-        twice.crowd = _mean_of(network.crowd, partner.crowd)
+    twice.trunk = Mirrored(twice.trunk)
     return twice
-
-
-def _mean_of(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    """The head that says of two networks' features, side by side, the mean of what each one's head says."""
-    head = nn.Linear(first.in_features + second.in_features, first.out_features)
-    head.weight = nn.Parameter(torch.cat([first.weight, second.weight], dim=1).detach() / 2)
-    head.bias = nn.Parameter((first.bias + second.bias).detach() / 2)
-    return head
 
 
 def create_trunk(recipe: Recipe) -> Trunk:

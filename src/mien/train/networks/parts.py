@@ -43,21 +43,6 @@ class Mirrored(Trunk):
         return both.reshape(2, -1, self.features).mean(dim=0)
 
 
-class Columns(Trunk):
-    """Two trunks side by side: the features of a face by the one, of the face's mirror image by the other.
-
-    Columns trained apart err in different places (Ciresan et al. 2012, multi-column networks).
-    """
-
-    def __init__(self, first: Trunk, second: Trunk) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-        self.features, self.side = first.features + second.features, first.side
-
-    def forward(self, faces: Tensor) -> Tensor:
-        return torch.cat([self.first(faces), self.second(faces.flip(3))], dim=1)
-
-
 class Dropout(nn.Module):
     """Dropout that several processes draw as one does: each for the whole batch, of which it takes its own part.
 

@@ -80,10 +80,6 @@ def tune(
         MienError: the storage fails later on, or see `mien.train.fit.fit`.
     """
     check_space(space, recipe)
-    if recipe.partner:
-        raise ConfigError(
-            f"recipe {recipe.name}: runs {recipe.partner} first, its partner; give this no partner"
-        )
     if recipe.first:
         raise ConfigError(
             f"recipe {recipe.name}: runs {recipe.first} first; tune that, or give this no first, and its model "
