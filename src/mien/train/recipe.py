@@ -259,10 +259,11 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
         if first in [later.first for later in chain[1:]]:
             raise ConfigError(f"recipe {recipe.name}: {first} wants itself first")
         chain.insert(0, load_recipe(first).changed(**shared))
-        if chain[0].name in [later.name for later in chain[1:]]:
-            raise ConfigError(
-                f"recipe {recipe.name}: two of its runs are called {chain[0].name}; give it another name"
-            )
+    names = [run.name for run in chain]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"recipe {recipe.name}: two of its runs are called {twice[0]}; give it another name"
+        )
     return chain
 
 
