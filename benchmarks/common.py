@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.model_file import find_model
+from mien.train.provenance import processor
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -49,15 +50,7 @@ def _shown_arguments() -> list[str]:
 
 def _machine() -> dict[str, Any]:
     return {
-        "machine": f"{_processor()}, {os.cpu_count()} cores visible, {platform.system()}",
+        "machine": f"{processor()}, {os.cpu_count()} cores visible, {platform.system()}",
         "python": platform.python_version(),
         "versions": {package: version(package) for package in ("mien", "numpy", "pillow", "onnxruntime")},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

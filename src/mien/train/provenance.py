@@ -5,12 +5,13 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING
 
 import mien
 from mien.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def versions(recipe: Recipe) -> dict[str, str]:
@@ -43,16 +44,18 @@ def commit(source: Path = Path(__file__)) -> str | None:
         return None
 
 
-def machine(fabric: Fabric) -> str:
+def machine(fabric: "Fabric") -> str:
     """What a run was trained on."""
+    import torch
+
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} × {torch.cuda.get_device_name(fabric.device)}"
     shared = f"{torch.get_num_threads()} threads × {fabric.world_size} processes"
-    return f"{_processor()}, {shared}, {sys.platform}"
+    return f"{processor()}, {shared}, {sys.platform}"
 
 
-def _processor() -> str:
-    """Its maker's name for it where the system tells, as Linux does."""
+def processor() -> str:
+    """What its maker calls the processor, where the system tells, as Linux does; else its kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
