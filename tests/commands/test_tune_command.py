@@ -120,3 +120,10 @@ def test_an_extra_that_is_missing_is_named(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == 'mien: tuning needs optuna: pip install "mien[train,tune]"\n'
+
+
+def test_a_space_that_names_no_field_is_refused(here, made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    (tmp_path / "space.toml").write_text("")
+    space = ("--trials", "1", "--space", tmp_path / "space.toml")
+    code, _, errors = here("tune", made_folders, "--recipe", tiny_recipe, "--out", tmp_path / "out", *space)
+    assert (code, errors) == (2, ["mien: space: names no field to search"])

