@@ -28,6 +28,7 @@ import torch
 from common import model_sha256, write_result
 from mien.datasets import Dataset, has_twin, read_dataset, split_validation
 from mien.labels import EXPRESSIONS
+from mien.model_file import find_model
 from mien.train.fit import fit, predict_logits
 from mien.train.recipe import Recipe, load_recipe
 from mien.train.start import with_network
@@ -49,6 +50,10 @@ EPOCHS = {10: (100, 20), 50: (60, 10), 200: (30, 5)}
 def main(data: str, model: str = "base", seeds: str = "5") -> None:
     """Measures and writes ``results/transfer.json``."""
     started = time.process_time()
+    if learnt_the_pool(model):
+        raise SystemExit(
+            f"{model}: learnt the faces that are drawn here; name the model that it started from"
+        )
     training = read_dataset(data, "train")
     pool = three_classes(split_validation(training)[1])
     test = read_dataset(data, "PublicTest")
@@ -83,6 +88,12 @@ def main(data: str, model: str = "base", seeds: str = "5") -> None:
             "core_minutes": round((time.process_time() - started) / 60, 1),
         },
     )
+
+
+def learnt_the_pool(model: str) -> bool:
+    """Whether a model was trained without a part held out."""
+    recipe = load_recipe(str(find_model(model).with_name("recipe.toml")))
+    return not recipe.hold_out
 
 
 def three_classes(data: Dataset) -> Dataset:

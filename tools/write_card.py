@@ -110,9 +110,16 @@ people exposed to one must be told (Article 50(3))."""
 def data(trained: dict[str, Any]) -> str:
     """What it learnt from."""
     votes = "with the votes of FER+" if trained["has_votes"] else "by one label a face, without votes"
+    held_out = trained["validation"].get("held_out", True)
+    which = (
+        "copies of held-out faces left out"
+        if held_out
+        else "all there are; what is fitted on a tenth of them was fitted with the readings of the stretch before, "
+        "which had not learnt that tenth"
+    )
     return f"""## Data
 
-{trained["training_faces"]:,} faces of FER-2013's Training part, {votes}; copies of held-out faces left out. \
+{trained["training_faces"]:,} faces of FER-2013's Training part, {votes}; {which}. \
 Nothing was learnt from or chosen on PublicTest or PrivateTest. FER-2013 is an image search of 2013, small and grey. \
 Whom it shows was not measured here: no number below says how the model does by age, sex or skin colour."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
@@ -114,6 +115,14 @@ def test_another_recipes_checkpoint_is_refused(tiny_model: Path, made_folders: P
     with pytest.raises(ConfigError, match="another recipe"):
         train(read_dataset(made_folders), other, tiny_model.parent)
     assert load_recipe(str(tiny_model / "recipe.toml")) == load_recipe(str(tiny_recipe))
+
+
+def test_two_commands_do_not_train_in_one_folder(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    recipe, data = load_recipe(str(tiny_recipe)), read_dataset(made_folders, "train")
+    with FileLock(tmp_path / ".tiny.lock"), pytest.raises(MienError, match="another process trains in it"):
+        train(data, recipe.changed(epochs=1), tmp_path)
+    assert list((tmp_path / "tiny").iterdir()) == []
+    assert (train(data, recipe.changed(epochs=1), tmp_path) / "model.onnx").is_file()
 
 
 @pytest.mark.parametrize("hold_out", [True, False])

@@ -2,14 +2,18 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from mien.errors import ConfigError
+from mien.errors import ConfigError, MienError
 from mien.train.networks.parts import Dropout
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
@@ -44,6 +48,29 @@ def launch(devices: int = 1, precision: Precision | None = None) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def alone_in(folder: Path, fabric: Fabric) -> Iterator[None]:
+    """Keeps runs of other commands out of a folder. The system lets go of a killed process's lock.
+
+    Raises:
+        MienError: another run is in it.
+    """
+    lock, alone = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0), True
+    if fabric.is_global_zero:
+        try:
+            lock.acquire()
+        except Timeout:
+            alone = False
+    if not fabric.broadcast(alone):
+        raise MienError(
+            f"{folder}: another process trains in it; wait until it has ended, or choose another --name or --out"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def share_norms(network: nn.Module) -> nn.Module:

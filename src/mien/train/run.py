@@ -16,7 +16,7 @@ from mien.errors import ConfigError, DatasetError, MienError
 from mien.train.checkpoint import is_done, run_identity
 from mien.train.finish import finish
 from mien.train.fit import Options, fit, with_fitting_batch
-from mien.train.processes import Precision, launch
+from mien.train.processes import Precision, alone_in, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
 from mien.train.start import start_of, with_network
 
@@ -56,7 +56,7 @@ def train(
     Raises:
         DatasetError: a class has no faces.
         ConfigError: the folder holds the checkpoint of another recipe, or a batch cannot be shared out.
-        MienError: see `mien.train.fit.fit`.
+        MienError: another process trains in the folder, or see `mien.train.fit.fit`.
     """
     check_classes(data)
     chain = stretches(recipe, **(changes or {}))
@@ -99,22 +99,23 @@ def _run(
     if _is_finished(folder, start, made, training):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    network = fit(training, validation, start, folder, options=options, fabric=fabric)
-    if fabric.is_global_zero:
-        fitted = network if recipe.hold_out else start_of(start, training.classes) or network
-        try:
-            finish(network, training, validation, made, folder, fabric, fitted=fitted)
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
-                f"or delete {folder} to start afresh"
-            ) from error
-        except (OSError, SafetensorError) as error:
-            raise MienError(
-                f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
-                "free space and start again: all is trained, only files are missing"
-            ) from error
-    fabric.barrier()
+    with alone_in(folder, fabric):
+        network = fit(training, validation, start, folder, options=options, fabric=fabric)
+        if fabric.is_global_zero:
+            fitted = network if recipe.hold_out else start_of(start, training.classes) or network
+            try:
+                finish(network, training, validation, made, folder, fabric, fitted=fitted)
+            except FileNotFoundError as error:
+                raise ConfigError(
+                    f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
+                    f"or delete {folder} to start afresh"
+                ) from error
+            except (OSError, SafetensorError) as error:
+                raise MienError(
+                    f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
+                    "free space and start again: all is trained, only files are missing"
+                ) from error
+        fabric.barrier()
 
 
 def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:
