@@ -52,7 +52,7 @@ def main(data: str, faces: str = "35", model: str = "base") -> None:
     classifier = Classifier(model, threads=1)
     images = test.images[rows]
     likeliest = classifier.classify(images).probabilities.argmax(axis=1)
-    words = [classifier.expressions[index] for index in likeliest]
+    words = [classifier.classes[index] for index in likeliest]
     maps = [explain_crop(classifier, face, [word])[word] for face, word in zip(images, words, strict=True)]
     kinds: dict[str, Callable[[int], Map]] = {
         "mien_explain": lambda face: maps[face],
@@ -133,7 +133,7 @@ def areas(classifier: Classifier, face: Face, word: str, values: Map) -> tuple[f
 def share(classifier: Classifier, faces: Face, word: str) -> NDArray[np.float32]:
     """The share of an expression on each face."""
     shares: NDArray[np.float32] = classifier.classify(faces).probabilities
-    return shares[:, classifier.expressions.index(word)]
+    return shares[:, classifier.classes.index(word)]
 
 
 def blurred(face: Face) -> Face:

@@ -111,7 +111,7 @@ def test_sealed_rubbish_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("count", [0, 1, 130])
 def test_a_model_of_other_classes_gives_one_reading(own_model: Path, count: int):
     classifier = Classifier(own_model)
-    assert classifier.expressions == OWN
+    assert classifier.classes == OWN
     readings = classifier.classify(faces(count), sides=np.full(count, 48.0))
     assert readings.probabilities.shape == (count, 3)
     assert readings.probabilities.dtype == np.float32
@@ -119,7 +119,7 @@ def test_a_model_of_other_classes_gives_one_reading(own_model: Path, count: int)
     assert readings.crowd.shape == readings.fer2013.shape == (count, 0)
     assert readings.classes == OWN
     assert set(readings.expressions) <= set(OWN)
-    assert Classifier("base").expressions == EXPRESSIONS
+    assert Classifier("base").classes == EXPRESSIONS
 
 
 def test_small_faces_of_other_classes_are_believed_less(own_model: Path):
@@ -185,7 +185,7 @@ def state_prior(path: Path, shares: list[float]) -> Path:
 def test_a_prior_moves_the_answer_and_nothing_else(kind: str, own_model: Path, leaning_base: Path):
     path, old = (own_model, [3 / 6, 2 / 6, 1 / 6]) if kind == "own" else (leaning_base, LEANINGS)
     plain = Classifier(path)
-    prior = {name: number + 1.0 for number, name in enumerate(plain.expressions)}
+    prior = {name: number + 1.0 for number, name in enumerate(plain.classes)}
     before = plain.classify(faces(9))
     after = Classifier(path, prior=prior).classify(faces(9))
     wanted = before.probabilities * list(prior.values()) / old
@@ -195,7 +195,7 @@ def test_a_prior_moves_the_answer_and_nothing_else(kind: str, own_model: Path, l
     assert np.abs(after.probabilities - before.probabilities).max() > 0.1
     assert np.array_equal(after.crowd, before.crowd)
     assert np.array_equal(after.fer2013, before.fer2013)
-    assert after.classes == plain.expressions
+    assert after.classes == plain.classes
 
 
 @pytest.mark.parametrize("prior", ["even", {name: k + 1 for k, name in enumerate(EXPRESSIONS)}])

@@ -153,9 +153,7 @@ def faces(examples: Path) -> np.ndarray:
 
 
 def likeliest(classifier: Classifier, faces: np.ndarray) -> list[str]:
-    return [
-        classifier.expressions[index] for index in classifier.classify(faces).probabilities.argmax(axis=1)
-    ]
+    return [classifier.classes[index] for index in classifier.classify(faces).probabilities.argmax(axis=1)]
 
 
 def areas(classifier: Classifier, face: np.ndarray, word: str, values: np.ndarray) -> tuple[float, float]:
@@ -165,7 +163,7 @@ def areas(classifier: Classifier, face: np.ndarray, word: str, values: np.ndarra
     rank[np.argsort(-values.ravel(), kind="stable")] = np.arange(values.size)
     first = rank.reshape(48, 48) < np.linspace(0, values.size, 9)[:, None, None]
     steps = np.where(np.concatenate([first, ~first]), hidden, face)
-    shares = classifier.classify(steps).probabilities[:, classifier.expressions.index(word)]
+    shares = classifier.classify(steps).probabilities[:, classifier.classes.index(word)]
     return float(shares[:9].mean()), float(shares[9:].mean())
 
 
@@ -281,6 +279,7 @@ def test_sheets(count: int):
             np.full((240, 240), 128, np.uint8),
             dict.fromkeys(EXPRESSIONS, 1 / 7),
             {word: random.normal(0, strength, (48, 48)).astype(np.float32) for word in words},
+            (0.0, 0.0, 240.0, 240.0),
         )
         for strength in (0.3, 1e-4)
     ]

@@ -13,6 +13,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "a/b/notes.txt",
         "a/.hidden/3.jpg",
         "a/.4.jpg",
+        "phone/5.HEIC",
+        "phone/6.jfif",
         "c.webp",
         "é ü.jpeg",
         "[x].jpg",
@@ -38,6 +40,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["*.jpeg"], ["é ü.jpeg"]),
         (["a/b/notes.txt"], ["a/b/notes.txt"]),  # named itself, so it is read whatever its ending
         (["missing.jpg"], ["missing.jpg"]),
+        (["phone"], ["phone/5.HEIC", "phone/6.jfif"]),  # what cannot be read is told of, not passed over
         (["-"], ["-"]),
     ],
 )

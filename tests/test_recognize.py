@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 
 import mien
 from mien import Faces, Recognizer
+from mien.detect import CenterFace, Detections
+from mien.draw import draw_faces
 from mien.errors import ConfigError, ImageError, ModelError
 from mien.labels import CROWD, EXPRESSIONS
 from support import OWN
@@ -213,6 +216,26 @@ def test_crops_of_any_size_are_read(crops_only: Recognizer, shape: tuple[int, ..
     assert readings.crowd.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "kind", [str, Path, Path.read_bytes, Image.open, lambda path: np.asarray(Image.open(path))]
+)
+def test_one_picture_is_not_many(crops_only: Recognizer, astronaut: Path, kind: Callable[[Path], Any]):
+    with pytest.raises(ConfigError, match="is one picture, must be several; predict reads one"):
+        crops_only.predict_many(kind(astronaut))
+
+
+def test_a_detector_of_ones_own_is_used(astronaut: Path):
+    class Everywhere(CenterFace):
+        def detect(self, image: np.ndarray) -> Detections:
+            found = super().detect(image)
+            return Detections(
+                *(np.repeat(part, 2, axis=0) for part in (found.boxes, found.scores, found.landmarks))
+            )
+
+    one, two = Recognizer(detector=Everywhere(threshold=0.7)).predict(astronaut)
+    assert one.box == two.box == Recognizer().predict(astronaut)[0].box
+
+
 def test_grey_crops_are_read_as_their_rgb_copies(crops_only: Recognizer):
     grey = np.random.default_rng(0).integers(0, 256, (2, 60, 60), np.uint8)
     colour = np.repeat(grey[..., None], 3, axis=3)
@@ -227,6 +250,8 @@ def test_grey_crops_are_read_as_their_rgb_copies(crops_only: Recognizer):
         np.zeros((1, 48, 48), np.float32),
         np.zeros((1, 1, 48, 48, 3), np.uint8),
         np.zeros((1, 0, 48), np.uint8),
+        np.zeros((48, 48, 3), np.uint8),
+        np.zeros((48, 48, 4), np.uint8),
     ],
     ids=lambda crops: f"{crops.dtype} {crops.shape}",
 )
@@ -284,11 +309,26 @@ def test_drawing_reads_the_picture_again(recognizer: Recognizer, astronaut: Path
         faces.draw()
 
 
+def test_arrays_and_photographs_of_telephones_are_drawn_on_when_given_again(
+    recognizer: Recognizer, astronaut: Path
+):
+    upright = Image.open(astronaut).convert("RGB")
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    lying.getexif()[0x0112] = 6  # turn it by 90 degrees to see it upright
+    faces = recognizer.predict(lying)
+    drawn = faces.draw(lying)
+    assert drawn.size == upright.size
+    assert np.array_equal(drawn, draw_faces(np.asarray(upright), faces))
+    with pytest.raises(ImageError, match="has changed since it was read"):
+        faces.draw(np.zeros((9, 9), np.uint8))
+
+
 def test_a_stream_is_not_kept_for_drawing(recognizer: Recognizer, astronaut: Path):
     with astronaut.open("rb") as file:
         faces = recognizer.predict(file)
-    with pytest.raises(ImageError, match="was not kept"):
+    with pytest.raises(ImageError, match=r"its pixels were not kept: give the picture again, draw\(image\)"):
         faces.draw()
+    assert np.array_equal(faces.draw(astronaut), recognizer.predict(astronaut).draw())
     with contextlib.closing(io.BytesIO(astronaut.read_bytes())) as stream:
         assert_alike(next(recognizer.predict_many([stream])), faces)
 
@@ -324,17 +364,17 @@ def test_pictures_without_a_face_are_not_held_back_for_ever():
 
 def test_a_model_of_other_classes_reads_pictures(own_model: Path, examples: Path):
     recognizer = mien.Recognizer(own_model, prior="even")
-    assert recognizer.expressions == OWN
+    assert recognizer.classes == OWN
     (face,) = recognizer.predict(examples / "astronaut.jpg")
     assert list(face.probabilities) == list(OWN)
     assert (face.crowd, face.fer2013, face.unclear) == ({}, {}, 0.0)
     assert face.expression in OWN
     nobody = recognizer.predict(examples / "cat.jpg")
-    assert (len(nobody), nobody.expressions) == (0, OWN)
+    assert (len(nobody), nobody.classes) == (0, OWN)
     (broken,) = recognizer.predict_many([b""])
-    assert (broken.rows(), broken.expressions) == ([], OWN)
+    assert (broken.rows(), broken.classes) == ([], OWN)
     assert recognizer.classify(np.zeros((2, 48, 48), np.uint8)).classes == OWN
-    assert mien.Recognizer().expressions == EXPRESSIONS
+    assert mien.Recognizer().classes == EXPRESSIONS
 
 
 def test_a_prior_must_name_the_models_expressions(own_model: Path):

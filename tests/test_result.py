@@ -210,11 +210,11 @@ def test_tables_have_the_columns_of_the_models_classes() -> None:
     assert [name for name in COLUMNS if not name.startswith(("crowd_", "probability_"))] == [
         name for name in names if not name.startswith("probability_")
     ]
-    faces = Faces("a.jpg", 640, 480, (OWN_FACE,), expressions=OWN)
+    faces = Faces("a.jpg", 640, 480, (OWN_FACE,), classes=OWN)
     (row,) = faces.rows()
     assert tuple(row) == faces.columns == names
     assert (row["expression"], row["probability_very_x"], row["nose_x"]) == ("tired", 0.1, 256.0)
-    assert tuple(Faces("a.jpg", 640, 480, expressions=OWN).to_pandas().columns) == names
+    assert tuple(Faces("a.jpg", 640, 480, classes=OWN).to_pandas().columns) == names
 
 
 def test_the_seven_without_a_crowd_keep_their_columns() -> None:

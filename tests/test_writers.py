@@ -298,7 +298,7 @@ def test_bars_are_as_long_as_the_share(share: float, bar: str, monkeypatch: pyte
 OWN = ("not at all amused indeed", "快乐")
 OWN_FACES = Faces(
     "own.jpg", 64, 48,
-    (Face((1.0, 2.0, 3.0, 4.0), None, None, dict(zip(OWN, (0.25, 0.75), strict=True)), {}, {}),), expressions=OWN,
+    (Face((1.0, 2.0, 3.0, 4.0), None, None, dict(zip(OWN, (0.25, 0.75), strict=True)), {}, {}),), classes=OWN,
 )  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def test_tables_have_the_columns_of_other_classes(tmp_path: Path, ending: str, r
 
 @pytest.mark.parametrize("columns", [80, 100])
 def test_long_names_of_classes_keep_the_table_in_line(columns: int, monkeypatch: pytest.MonkeyPatch):
-    heading, line, nobody = table([OWN_FACES, Faces("b.jpg", 1, 1, expressions=OWN)], columns, monkeypatch)
+    heading, line, nobody = table([OWN_FACES, Faces("b.jpg", 1, 1, classes=OWN)], columns, monkeypatch)
     assert all(cell_len(text) <= columns for text in (heading, line, nobody))
     assert line.split()[:3] == ["own.jpg", "0", "快乐"]
     assert line.split()[-5:] == ["at", "all", "…", "25%", "–"]  # no crowd was asked

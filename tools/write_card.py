@@ -9,9 +9,11 @@ A card is made from metrics.json, which `mien train` writes, and evaluation.json
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model, shipped_models
 from mien.train.recipe import Recipe
 from pages.found import file_size
@@ -73,6 +75,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
     size = file_size((folder / "model.onnx").stat().st_size)
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
+    seen = "" if recipe.hold_out else " (of faces that it learns from too)"
     operations = f" and {trained['macs'] / 1e6:,.0f} million multiplications a face"
     return f"""<!-- Written by tools/write_card.py from metrics.json and evaluation.json. Do not edit by hand. -->
 # {name}
@@ -86,11 +89,30 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 | `model.onnx` | what inference reads: grey levels in, three readings out, each with its temperature; sealed with its SHA-256 |
 | `model.safetensors` | the weights in 16 bits, for training on |
 | `recipe.toml` | what was trained, and how |
-| `metrics.json` | of the training run: measures on the part of Training on which everything was chosen |
+| `metrics.json` | of the training run: measures on the part of Training on which everything was chosen{seen} |
 | `evaluation.json` | every number of this card, by `mien evaluate` on PublicTest |
-| `history.csv` | loss and validation accuracy by epoch |
+| `history.csv` | loss and validation accuracy{seen} by epoch |
+
+## Without mien
+
+`model.onnx` runs in any ONNX Runtime, in browsers too:
+
+| | name | type and shape | what |
+|---|---|---|---|
+| in | `faces` | uint8 (N, 48, 48) | grey faces (ITU-R 601), framed from above the brows to the chin; no normalising |
+| out | `probabilities` | float32 (N, 7) | {order(EXPRESSIONS)} |
+| out | `crowd` | float32 (N, 10) | {order(CROWD)} |
+| out | `fer2013` | float32 (N, 7) | as `probabilities` |
+
+Each row sums to 1: softmax, temperatures{" and the mirror image" if recipe.mirror else ""} are in the file. What is not: that faces of less than 48 pixels \
+are believed less, and a prior, which `mien` computes from the file's metadata.
 
 Licence: MIT. The pictures it learnt from were gathered for research and are not passed on."""
+
+
+def order(words: Sequence[str]) -> str:
+    """Columns in their order."""
+    return ", ".join(words)
 
 
 def uses() -> str:

@@ -9,7 +9,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ConfigError, DatasetError, ImageError, MienError, ModelError, VideoError
+from mien.errors import (
+    ConfigError,
+    DatasetError,
+    DivergedError,
+    ImageError,
+    MienError,
+    ModelError,
+    VideoError,
+)
 from mien.labels import CROWD, EXPRESSIONS
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ __all__ = [
     "EXPRESSIONS",
     "ConfigError",
     "DatasetError",
+    "DivergedError",
     "Face",
     "FaceTracker",
     "Faces",

@@ -69,7 +69,7 @@ def whole_picture(image: NDArray[np.uint8], *, size: int = 48) -> NDArray[np.uin
     not distorted.
 
     Args:
-        image: RGB uint8 (height, width, 3).
+        image: uint8, RGB (height, width, 3) or grey (height, width).
         size: Side of the result in pixels.
 
     Returns:

@@ -68,7 +68,7 @@ class Classifier:
     Attributes:
         name: the model's name, as its file states it.
         size: side in pixels of the faces it reads.
-        expressions: the words of its answer: `mien.labels.EXPRESSIONS`, or the classes it was trained on.
+        classes: the words of its answer: `mien.labels.EXPRESSIONS`, or the classes it was trained on.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class Classifier:
                 f"{path}: ONNX Runtime cannot load it ({' '.join(str(error).split())})"
             ) from error
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.size, self.expressions = _check(str(path), self._session, metadata)
+        self.size, self.classes = _check(str(path), self._session, metadata)
         self.name = metadata["mien.name"]
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self._trust = _read_trust(str(path), metadata["mien.trust"], len(self.expressions), self._outputs)
+        self._trust = _read_trust(str(path), metadata["mien.trust"], len(self.classes), self._outputs)
         self._shares: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         if prior is not None:
-            new = prior_shares(prior, self.expressions)
-            self._shares = _leanings(str(path), metadata.get("mien.prior"), self.expressions), new
+            new = prior_shares(prior, self.classes)
+            self._shares = _leanings(str(path), metadata.get("mien.prior"), self.classes), new
             self._trust = replace(self._trust, probabilities=new.tolist())
 
     def classify(
@@ -136,7 +136,7 @@ class Classifier:
         Returns:
             The readings, a row for each face, in the same order.
         """
-        widths = {"probabilities": len(self.expressions), "crowd": len(CROWD), "fer2013": len(EXPRESSIONS)}
+        widths = {"probabilities": len(self.classes), "crowd": len(CROWD), "fer2013": len(EXPRESSIONS)}
         found = {name: [np.empty((0, widths[name]), np.float32)] for name in self._outputs}
         for start in range(0, len(faces), batch_size):
             outputs = self._session.run(self._outputs, {"faces": faces[start : start + batch_size]})
@@ -144,7 +144,7 @@ class Classifier:
                 found[name].append(output)
         none = [np.empty((len(faces), 0), np.float32)]
         probabilities, crowd, fer2013 = (np.concatenate(found.get(name, none)) for name in OUTPUTS)
-        readings = Predictions(probabilities, crowd, fer2013, self.expressions)
+        readings = Predictions(probabilities, crowd, fer2013, self.classes)
         if self._shares is not None:
             # Before small faces are believed less: it is the network's answer that leans as the file states. What
             # is said of a face that nobody saw is the prior itself.

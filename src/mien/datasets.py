@@ -28,7 +28,7 @@ from mien.align import align_faces, whole_picture
 from mien.detect import CenterFace
 from mien.errors import ConfigError, DatasetError, ImageError
 from mien.image import read_image
-from mien.inputs import SUFFIXES
+from mien.inputs import READABLE, SUFFIXES
 from mien.labels import CROWD, EXPRESSIONS
 
 FERPLUS_COLUMNS = (
@@ -196,7 +196,7 @@ def _read_folders(root: Path, split: str, find_faces: bool, allow_empty: bool) -
     whole = split == "train" and not allow_empty
     if whole and empty:
         raise DatasetError(
-            f"{folder / empty[0]}: no pictures of this class; looked for {' '.join(sorted(SUFFIXES))}, "
+            f"{folder / empty[0]}: no pictures of this class; looked for {' '.join(READABLE)}, "
             f"found {_contents(folder / empty[0])}"
         )
     detector = CenterFace() if find_faces else None

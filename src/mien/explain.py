@@ -55,11 +55,13 @@ class Explanation:
         crop: grey uint8 (S, S), the face as it was cut out of the picture, for people; the model saw it smaller.
         probabilities: every expression's share, as `mien.predict` gives it.
         maps: for each explained expression float32 (size, size), see `explain_crop`.
+        box: (x1, y1, x2, y2) of the face in pixels of the upright picture, as `mien.predict` gives it.
     """
 
     crop: NDArray[np.uint8]
     probabilities: dict[str, float]
     maps: dict[str, NDArray[np.float32]]
+    box: tuple[float, float, float, float]
 
     @property
     def strongest(self) -> float:
@@ -97,13 +99,14 @@ def explain(
         raise ConfigError(f"max_faces {max_faces}: choose 1 or more")
     recognizer = recognizer or _default_recognizer()
     classifier = recognizer.classifier
-    words = classifier.expressions
+    words = classifier.classes
     _check_expressions(expressions or (), classifier)
     pixels = read_image(image, max_pixels=recognizer.max_pixels)
     if recognizer.detector is None:
         crops = whole_picture(pixels, size=classifier.size)[None]
         shown = whole_picture(pixels, size=_TILE)[None]
         sides = np.array([max(pixels.shape[:2])], np.float64)
+        boxes = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
     else:
         found = recognizer.detector.detect(pixels)
         boxes, landmarks = found.boxes[:max_faces], found.landmarks[:max_faces]
@@ -112,11 +115,13 @@ def explain(
         sides = crop_sides(boxes)
     readings = classifier.classify(crops, sides=sides)
     explanations = []
-    for crop, large, side, shares in zip(crops, shown, sides, readings.probabilities, strict=True):
+    for crop, large, side, shares, box in zip(
+        crops, shown, sides, readings.probabilities, boxes.tolist(), strict=True
+    ):
         probabilities = dict(zip(words, shares.tolist(), strict=True))
         likeliest = sorted(words, key=lambda word: -probabilities[word])[:3]
         maps = explain_crop(classifier, crop, expressions or likeliest, side=float(side))
-        explanations.append(Explanation(large, probabilities, maps))
+        explanations.append(Explanation(large, probabilities, maps, tuple(box)))
     return explanations
 
 
@@ -148,7 +153,7 @@ def explain_crop(
     size = classifier.size
     if crop.dtype != np.uint8 or crop.shape != (size, size):
         raise ConfigError(f"crop: {crop.dtype} {crop.shape}, must be uint8 ({size}, {size})")
-    words = classifier.expressions if expressions is None else tuple(expressions)
+    words = classifier.classes if expressions is None else tuple(expressions)
     _check_expressions(words, classifier)
     along = _between_places(size)
     seen = np.einsum("rab,ay,bx->ryx", (_design() + 1) / 2, along, along)  # (128, size, size), in [0, 1]
@@ -158,7 +163,7 @@ def explain_crop(
     shares = classifier.classify(faces, sides=sides).probabilities  # (128, expressions)
     effects = np.einsum("rab,rk->kab", _design(), shares) / _RUNS
     maps = np.einsum("kab,ay,bx->kyx", effects, along, along).astype(np.float32)
-    return {word: maps[classifier.expressions.index(word)] for word in words}
+    return {word: maps[classifier.classes.index(word)] for word in words}
 
 
 def overlay(crop: NDArray[np.uint8], values: NDArray[np.float32], strongest: float) -> NDArray[np.uint8]:
@@ -198,7 +203,7 @@ def draw_explanations(explanations: Sequence[Explanation]) -> Image.Image:
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     y = _GAP
-    for number, explanation in enumerate(explanations, start=1):
+    for number, explanation in enumerate(explanations):
         strongest = explanation.strongest
         scale = max(strongest, _FAINTEST)
         sheet.paste(Image.fromarray(explanation.crop).resize((_TILE, _TILE)), (_GAP, y))
@@ -260,7 +265,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _check_expressions(words: Sequence[str], classifier: Classifier) -> None:
-    known = classifier.expressions
+    known = classifier.classes
     if unknown := [word for word in words if word not in known]:
         raise ConfigError(f"no expression is called {unknown[0]!r}: choose among {', '.join(known)}")
 

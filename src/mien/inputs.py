@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".mpo"})
-"""Endings of the files that are taken from a folder. A file that is named itself is read whatever its ending."""
+READABLE = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = frozenset({*READABLE, ".avif", ".heic", ".heif"})
+"""Endings of the files that are taken from a folder: of pictures that can be read, and of those of telephones that
+cannot, so that they are told of and not passed over. A file that is named itself is read whatever its ending."""
 
 STDIN = "-"
 
@@ -49,7 +51,7 @@ def find_pictures(inputs: Sequence[str], *, skip: Path | None = None) -> tuple[l
         before = len(complaints)
         found = list(_expand(name, skip, complaints))
         if not found and len(complaints) == before:
-            endings = " ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
+            endings = " ".join(suffix.removeprefix(".") for suffix in READABLE)
             kind = (
                 f"folder with no pictures (looked for {endings})"
                 if os.path.isdir(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.align import align_faces, crop_sides, whole_picture
 from mien.classify import Classifier
@@ -34,7 +35,7 @@ class Recognizer:
         self,
         model: str | os.PathLike[str] = "base",
         *,
-        detector: str = "centerface",
+        detector: str | Detector = "centerface",
         detector_size: int = 640,
         max_faces: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -45,7 +46,8 @@ class Recognizer:
 
         Args:
             model: the name of a model that comes with mien, a folder that `mien train` made, or an ONNX file.
-            detector: ``centerface``, or ``none`` for pictures that are face crops already.
+            detector: ``centerface``; ``none`` for pictures that are face crops already; or one of your own, of
+                which `detector_size` and `max_faces` change nothing: `mien.detect.CenterFace(threshold=0.7)`.
             detector_size: long side in pixels at which a picture is searched; larger finds smaller faces.
             max_faces: of more faces in a picture only the surest are read; None reads all.
             max_pixels: pictures with more pixels are refused before they are decoded.
@@ -61,7 +63,11 @@ class Recognizer:
             raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
         if threads is not None and not 1 <= threads <= 1024:
             raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
-        self._detector = create_detector(detector, size=detector_size, max_faces=max_faces, threads=threads)
+        self._detector = (
+            create_detector(detector, size=detector_size, max_faces=max_faces, threads=threads)
+            if isinstance(detector, str)
+            else detector
+        )
         self._classifier = Classifier(model, threads=threads, prior=prior)
         self._max_pixels = max_pixels
 
@@ -71,9 +77,9 @@ class Recognizer:
         return self._classifier.name
 
     @property
-    def expressions(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:
         """The words of the answer: the model's classes, in its order."""
-        return self._classifier.expressions
+        return self._classifier.classes
 
     @property
     def detector(self) -> Detector | None:
@@ -94,7 +100,8 @@ class Recognizer:
         """Reads one picture.
 
         Args:
-            image: a path, the bytes of a file, a binary file object, a NumPy array (RGB) or a PIL image.
+            image: a path, the bytes of a file, a binary file object, a NumPy array (RGB uint8; of OpenCV's
+                BGR give ``image[:, :, ::-1]``) or a PIL image.
 
         Returns:
             The faces, surest first; empty when nobody is there.
@@ -114,7 +121,8 @@ class Recognizer:
         itself raises comes after the faces of all pictures before.
 
         Args:
-            images: pictures as `predict` takes them, drawn one by one as they are needed.
+            images: pictures as `predict` takes them, drawn one by one as they are needed; a list, a generator, or
+                one array (N, H, W, 3).
             batch_size: faces that go through the expression network at once, at least 1. Results come as soon
                 as so many faces, or pictures, have been gathered.
 
@@ -122,10 +130,16 @@ class Recognizer:
             The faces of each picture, in the order given.
 
         Raises:
-            ConfigError: `batch_size` is below 1.
+            ConfigError: `batch_size` is below 1, or `images` is a single picture.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
+        if isinstance(images, str | os.PathLike | bytes | bytearray | Image.Image) or (
+            isinstance(images, np.ndarray) and images.ndim < 4
+        ):
+            raise ConfigError(
+                f"images: {describe(images)} is one picture, must be several; predict reads one"
+            )
         return self._predict_many(images, batch_size)
 
     def _predict_many(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Faces]:
@@ -168,6 +182,10 @@ class Recognizer:
             raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")
         if 0 in crops.shape[1:]:
             raise ImageError(f"crops: {crops.shape} have no pixels")
+        if crops.ndim == 3 and crops.shape[2] in (3, 4):
+            raise ImageError(
+                f"crops: {crops.shape} is one picture in colour, must be several; give crops[None]"
+            )
         size = self._classifier.size
         sides = np.full(len(crops), max(crops.shape[1:3]), np.float64)
         if crops.shape[1:] != (size, size):
@@ -233,7 +251,7 @@ class Recognizer:
                     faces,
                     error,
                     _origin=picture.origin,
-                    expressions=self.expressions,
+                    classes=self.classes,
                 )
             )
             first = rows.stop
@@ -244,7 +262,8 @@ def predict(image: ImageSource) -> Faces:
     """Reads one picture with the default models, which are loaded at the first call.
 
     Args:
-        image: a path, the bytes of a file, a binary file object, a NumPy array (RGB) or a PIL image.
+        image: a path, the bytes of a file, a binary file object, a NumPy array (RGB uint8; of OpenCV's
+            BGR give ``image[:, :, ::-1]``) or a PIL image.
 
     Returns:
         The faces, surest first; empty when nobody is there.

@@ -52,7 +52,7 @@ class Face:
     Attributes:
         box: (x1, y1, x2, y2) in pixels of the upright picture, inside it.
         landmarks: five (x, y): left eye, right eye, nose, left and right corner of the mouth, as the viewer
-            sees them; None when no detector ran.
+            sees them, outside the picture where its border cuts the face off; None when no detector ran.
         detection_score: the detector's confidence in [0, 1]; None when no detector ran.
         probabilities: the seven expressions (mien.labels.EXPRESSIONS, in order), or the classes of a model that
             was trained on others; their sum is 1.
@@ -112,9 +112,9 @@ class Faces(Sequence[Face]):
         source: the picture's name: its path as given, "<bytes>", "<array>", ...
         width: of the upright picture, in pixels; None when it could not be read.
         height: of the upright picture, in pixels; None when it could not be read.
-        faces: in the order in which they were found.
+        faces: surest first; in a `VideoFrame`, longest in sight first.
         error: why the picture could not be read, or None.
-        expressions: the words of the model that read it.
+        classes: the words of the model that read it.
     """
 
     source: str
@@ -124,12 +124,17 @@ class Faces(Sequence[Face]):
     error: str | None = None
     # What the picture was read from, for draw(): never decoded pixels, so that thousands of Faces stay small.
     _origin: "ImageSource | None" = field(default=None, compare=False, kw_only=True)
-    expressions: tuple[str, ...] = field(default=EXPRESSIONS, kw_only=True)
+    classes: tuple[str, ...] = field(default=EXPRESSIONS, kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The keys of rows(), in their order."""
-        return columns(self.expressions)
+        return columns(self.classes)
+
+    @property
+    def expressions(self) -> list[str]:
+        """The most probable expression of each face."""
+        return [face.expression for face in self.faces]
 
     @overload
     def __getitem__(self, index: int) -> Face: ...
@@ -160,7 +165,7 @@ class Faces(Sequence[Face]):
         `face` counts from 0. A picture without a face, or with an error, has no rows.
         """
         rows = []
-        names = columns(self.expressions)
+        names = columns(self.classes)
         crowd = [name.removeprefix("crowd_") for name in names if name.startswith("crowd_")]
         for number, face in enumerate(self.faces):
             record = face.to_dict()
@@ -168,7 +173,7 @@ class Faces(Sequence[Face]):
             values = (
                 *(self.source, self.width, self.height, number, *record["box"], record["detection_score"]),
                 *(record["expression"], record["probability"], record["unclear"]),
-                *(record["probabilities"][name] for name in self.expressions),
+                *(record["probabilities"][name] for name in self.classes),
                 *(record["crowd"].get(name) for name in crowd),
                 *(value for place in places for value in place),
             )
@@ -187,23 +192,28 @@ class Faces(Sequence[Face]):
             raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
         return pd.DataFrame(self.rows(), columns=list(self.columns))
 
-    def draw(self) -> "Image.Image":
-        """The upright picture in RGB with the faces drawn on it. Reads the picture again, from its path or bytes.
+    def draw(self, image: "ImageSource | None" = None) -> "Image.Image":
+        """The upright picture in RGB with the faces drawn on it.
+
+        Args:
+            image: the picture again, as `mien.predict` takes it. None reads it again from the path or the bytes
+                that it was read from; arrays, PIL images and open files are not kept, and must be given.
 
         Raises:
-            ImageError: the picture could not be read, is gone, or is another one by now.
+            ImageError: the picture could not be read, is gone, is another one by now, or must be given.
         """
         from mien.draw import draw_faces
         from mien.image import DEFAULT_MAX_PIXELS, read_image
 
         if self.error is not None or self.width is None or self.height is None:
             raise ImageError(self.error or f"{self.source}: was not read, so there is nothing to draw on")
-        if self._origin is None:
-            raise ImageError(f"{self.source}: was not kept: use mien.draw.draw_faces(image, faces)")
-        image = read_image(self._origin, max_pixels=max(DEFAULT_MAX_PIXELS, self.width * self.height))
-        if image.shape[:2] != (self.height, self.width):
+        origin = self._origin if image is None else image
+        if origin is None:
+            raise ImageError(f"{self.source}: its pixels were not kept: give the picture again, draw(image)")
+        pixels = read_image(origin, max_pixels=max(DEFAULT_MAX_PIXELS, self.width * self.height))
+        if pixels.shape[:2] != (self.height, self.width):
             raise ImageError(f"{self.source}: has changed since it was read: predict it again")
-        return draw_faces(image, self.faces)
+        return draw_faces(pixels, self.faces)
 
     def __repr__(self) -> str:
         if self.error is not None:

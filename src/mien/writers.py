@@ -150,7 +150,7 @@ class TableWriter:
 
     def write(self, faces: Faces) -> None:
         if not self._name_width:
-            self._begin(faces.expressions)
+            self._begin(faces.classes)
         name = _shorten(faces.source, self._name_width)
         if faces.error is not None:
             self._print(Text(f"{name}     –  could not be read", style="dim"))

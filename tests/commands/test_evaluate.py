@@ -1,11 +1,15 @@
+import itertools
 import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from mien.commands.evaluate import evaluate
 from mien.errors import ConfigError, ModelError
+from mien.labels import EXPRESSIONS
+from mien.recognize import Recognizer
 
 
 def test_the_command_writes_and_says_where(
@@ -29,6 +33,19 @@ def test_pictures_left_out_are_told_and_the_exit_code_says_so(
     (tmp_path / "data" / "test" / "sad" / "broken.jpg").write_bytes(b"no picture")
     assert evaluate(tmp_path / "data", out=tmp_path / "report", threads=1) == 1
     assert "broken.jpg" in capsys.readouterr().err
+
+
+def test_of_photographs_the_face_is_measured(
+    examples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for split, word in itertools.product(("train", "test"), EXPRESSIONS):
+        (tmp_path / "data" / split / word).mkdir(parents=True)
+        shutil.copy(examples / "grace_hopper.jpg", tmp_path / "data" / split / word)
+    expected = Recognizer("nano", threads=1).predict(examples / "grace_hopper.jpg")[0].probabilities["happy"]
+    for find_faces in (True, False):
+        evaluate(tmp_path / "data", model="nano", out=tmp_path / "report", find_faces=find_faces, threads=1)
+        shares = pq.read_table(tmp_path / "report" / "predictions.parquet")["probabilities_happy"].to_pylist()
+        assert (shares == pytest.approx([expected] * 7, abs=0.01)) is find_faces
 
 
 def test_a_peers_file_is_measured_alike(voted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

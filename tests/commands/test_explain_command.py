@@ -24,6 +24,15 @@ def test_a_sheet_is_drawn(here, examples: Path, tmp_path: Path, name: str):
     assert (pixels[20:260, 280:520, 0] - pixels[20:260, 280:520, 2]).max() > 60
 
 
+def test_what_is_explained_is_the_answer_that_a_prior_moved(here, examples: Path, tmp_path: Path):
+    sheets = []
+    for prior in ((), ("--prior", "even")):
+        out = tmp_path / f"{len(prior)}.png"
+        assert here("explain", examples / "obama.jpg", "--out", out, *prior, *ONE)[0] == 0
+        sheets.append(out.read_bytes())
+    assert sheets[0] != sheets[1]
+
+
 def test_nobody_in_the_picture(here, examples: Path, tmp_path: Path):
     code, printed, complaints = here("explain", examples / "coffee.jpg", "--out", tmp_path / "why.png", *ONE)
     assert (code, printed) == (2, "")

@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.errors import ConfigError
@@ -144,6 +145,14 @@ def test_what_was_taken_is_finished_before_the_end(engine: Engine, portrait: byt
     asyncio.run(clients())
     engine.close()
     assert not engine._thread.is_alive()
+
+
+def test_a_prior_moves_the_answers():
+    usual, even = (
+        load_recognizer("nano", max_faces=4, max_pixels=25_000_000, prior=prior) for prior in (None, "even")
+    )
+    crop = np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8)
+    assert not np.allclose(usual.classify(crop).probabilities, even.classify(crop).probabilities, atol=1e-3)
 
 
 def test_a_model_of_other_classes_is_refused(own_model: Path):

@@ -293,7 +293,7 @@ def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recip
     folder = train(read_dataset(made_own_folders), recipe, tmp_path)
     test = read_dataset(made_own_folders, "test")
     classifier = Classifier(folder)
-    assert classifier.expressions == test.classes == ("calm", "cross", "merry")
+    assert classifier.classes == test.classes == ("calm", "cross", "merry")
     readings = classifier.classify(test.images)
     assert readings.probabilities.shape == (len(test), 3)
     assert np.mean(readings.probabilities.argmax(axis=1) == test.labels) > 0.7

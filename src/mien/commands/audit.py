@@ -47,7 +47,8 @@ def audit(data: Path, /, *, out: Path = Path("audit"), alike: float = ALIKE, fin
     left_out = len(found.excluded())
     # Not through rich, which would break or colour a path.
     print(
-        f"{left_out:,} pictures suggested to be left out of training: mien train --exclude {out / 'audit.csv'}"
+        f"{left_out:,} pictures suggested to be left out of training: "
+        f"mien train {data} --exclude {out / 'audit.csv'}"
     )
     print(f"The pictures: {out / 'report.html'}")
     return 0

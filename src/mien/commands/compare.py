@@ -17,6 +17,7 @@ def compare(
     data: Path | None = None,
     split: str = "test",
     out: Path | None = None,
+    find_faces: bool = False,
     threads: int | None = None,
 ) -> None:
     """Holds models and peers' predictions against the same faces, side by side.
@@ -35,6 +36,8 @@ def compare(
         Which part: test, train, PublicTest or PrivateTest.
     out
         A .json or .html file for the results.
+    find_faces
+        The pictures of your own folders are photographs, of which the surest face is read; as for mien train.
     threads
         CPU threads to use; by default all.
     """
@@ -48,7 +51,7 @@ def compare(
         raise ConfigError("compare needs two models or more; for one, use mien evaluate")
     if out is not None and out.suffix not in (".json", ".html"):
         raise ConfigError(f"--out {out}: end the name in .json or .html")
-    answers, people = gather(list(models), data, split, threads=threads, bar=bar)
+    answers, people = gather(list(models), data, split, find_faces=find_faces, threads=threads, bar=bar)
     found = hold_against(answers, people)
     _print(found)
     if out is not None:

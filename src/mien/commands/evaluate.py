@@ -20,6 +20,7 @@ def evaluate(
     split: str = "test",
     out: Path = Path("report"),
     robustness: bool = False,
+    find_faces: bool = False,
     threads: int | None = None,
 ) -> int:
     """Measures a model on faces that people have judged, and writes a report.
@@ -33,14 +34,16 @@ def evaluate(
         Faces: a folder with train/ and test/ in it, fer2013.csv (with fer2013new.csv beside it for the votes of
         FER+), or a Parquet file.
     model
-        An expression model: a name, a folder that mien train made, an .onnx file; or a peer's predictions, .csv
-        or .parquet (docs/evaluation.md says how to write them).
+        An expression model: base, nano, a folder that mien train made, an .onnx file; or a peer's predictions,
+        .csv or .parquet (docs/evaluation.md says how to write them).
     split
         Which part: test, train, PublicTest or PrivateTest.
     out
         Folder for what is written.
     robustness
         Read the faces again under thirteen kinds of harm, which takes some minutes.
+    find_faces
+        The pictures of your own folders are photographs, of which the surest face is read; as for mien train.
     threads
         CPU threads to use; by default all.
     """
@@ -53,7 +56,9 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot make the folder ({error.strerror})") from error
-    found = measure(data, model, split=split, robustness=robustness, threads=threads, bar=bar)
+    found = measure(
+        data, model, split=split, robustness=robustness, find_faces=find_faces, threads=threads, bar=bar
+    )
     for note in found.notes:
         complain(note)
     write_report(found, out)

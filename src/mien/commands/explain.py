@@ -10,6 +10,7 @@ from mien.errors import ConfigError
 from mien.explain import draw_explanations
 from mien.explain import explain as explain_faces
 from mien.inputs import same
+from mien.prior import parse_prior
 from mien.recognize import Recognizer
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -27,6 +28,7 @@ def explain(
     model: str = "base",
     max_pixels: int = 100_000_000,
     threads: int | None = None,
+    prior: str | None = None,
 ) -> int:
     """Shows which parts of a face the answer rests on.
 
@@ -48,11 +50,14 @@ def explain(
     detector_size
         Long side in pixels at which the picture is searched.
     model
-        An expression model: a name, a folder that mien train made, or an .onnx file.
+        An expression model: base, nano, a folder that mien train made, or an .onnx file.
     max_pixels
         Pictures with more pixels are refused before they are decoded.
     threads
         CPU threads to use; by default all.
+    prior
+        How often each expression is to be expected in your pictures: even, or a TOML or JSON file with a number
+        for each. By default answers are left as the model was made.
     """
     if out.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"--out {out}: must end in {' or '.join(_SUFFIXES)}")
@@ -64,6 +69,7 @@ def explain(
         detector_size=detector_size,
         max_pixels=max_pixels,
         threads=threads,
+        prior=None if prior is None else parse_prior(prior),
     )
     found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=faces)
     if not found:

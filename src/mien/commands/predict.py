@@ -23,6 +23,7 @@ def predict(
     *inputs: Annotated[str, Parameter(required=True, allow_leading_hyphen=True)],
     detector: DetectorName = "centerface",
     detector_size: int = 640,
+    max_faces: int | None = None,
     model: str = "base",
     format: Format | None = None,
     out: Path | None = None,
@@ -39,11 +40,14 @@ def predict(
         Pictures, folders (searched to any depth, but for links to folders), glob patterns, or - for a picture on
         standard input.
     detector
-        What finds the faces; none reads each picture as one face that is cut out already.
+        What finds the faces; none reads each picture as one face that is cut out already, from above the brows to
+        the chin.
     detector_size
         Long side in pixels at which a picture is searched; larger finds smaller faces and takes longer.
+    max_faces
+        Of more faces in a picture only the surest are read; by default all are.
     model
-        An expression model: a name, a folder that mien train made, or an .onnx file.
+        An expression model: base, nano, a folder that mien train made, or an .onnx file.
     format
         How to write the results; by default a table, or what the ending of --out says.
     out
@@ -75,6 +79,7 @@ def predict(
         model,
         detector=detector,
         detector_size=detector_size,
+        max_faces=max_faces,
         max_pixels=max_pixels,
         threads=threads,
         prior=None if prior is None else parse_prior(prior),
@@ -88,7 +93,7 @@ def predict(
     failed = 0
     with (
         progress(len(pictures), out, format) as advance,
-        open_writer(format, out, names, columns=columns(recognizer.expressions)) as writer,
+        open_writer(format, out, names, columns=columns(recognizer.classes)) as writer,
     ):
         for picture, faces in zip(pictures, results, strict=True):
             if picture.path == STDIN:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from mien.console import complain
 from mien.errors import ConfigError
+from mien.prior import parse_prior
 from mien.serve.limits import Limits
 
 TOKEN_VARIABLE = "MIEN_TOKEN"
@@ -26,6 +27,7 @@ def serve(
     model: str = "base",
     detector_size: int = 640,
     threads: int | None = None,
+    prior: str | None = None,
     limits: Annotated[Limits | None, Parameter(name="*")] = None,
 ) -> int:
     """Opens a page that reads photographs, a camera and videos; other programs may ask it too, see /docs.
@@ -46,11 +48,14 @@ def serve(
     insecure
         Answers at any address without a token: everybody who can reach it can use it.
     model
-        An expression model: a name, a folder that mien train made, or an .onnx file.
+        An expression model: base, nano, a folder that mien train made, or an .onnx file.
     detector_size
         Long side in pixels at which a picture is searched; larger finds smaller faces and takes longer.
     threads
         CPU threads to use; by default all.
+    prior
+        How often each expression is to be expected in the pictures: even, or a TOML or JSON file with a number
+        for each. By default answers are left as the model was made.
     limits
         How much is taken.
     """
@@ -77,6 +82,7 @@ def serve(
         threads=threads,
         max_faces=limits.max_faces,
         max_pixels=limits.max_pixels,
+        prior=None if prior is None else parse_prior(prior),
     )
     shown = f"[{host}]" if ":" in host else host
     names = frozenset({"localhost", "127.0.0.1", "[::1]", shown}) if local else None

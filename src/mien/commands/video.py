@@ -8,6 +8,7 @@ from mien.console import complain, progress
 from mien.errors import ConfigError, VideoError
 from mien.inputs import same
 from mien.labels import EXPRESSIONS
+from mien.prior import parse_prior
 from mien.recognize import Recognizer
 from mien.result import percent
 from mien.video.clip import Clip, ClipWriter
@@ -32,6 +33,7 @@ def video(
     model: str = "base",
     max_pixels: int = 100_000_000,
     threads: int | None = None,
+    prior: str | None = None,
 ) -> int:
     """Follows the faces in a video and reads their expressions over time.
 
@@ -54,15 +56,23 @@ def video(
     detector_size
         Long side in pixels at which a frame is searched; larger finds smaller faces and takes longer.
     model
-        An expression model: a name, a folder that mien train made, or an .onnx file.
+        An expression model: base, nano, a folder that mien train made, or an .onnx file.
     max_pixels
         Videos whose frames have more pixels are refused before they are decoded.
     threads
         CPU threads for each of the two networks, which run at once; by default half of all.
+    prior
+        How often each expression is to be expected in the video: even, or a TOML or JSON file with a number
+        for each. By default answers are left as the model was made.
     """
     _check_outputs(clip, out, annotate, summary)
     threads = default_threads() if threads is None else threads
-    recognizer = Recognizer(model, detector_size=detector_size, threads=threads)
+    recognizer = Recognizer(
+        model,
+        detector_size=detector_size,
+        threads=threads,
+        prior=None if prior is None else parse_prior(prior),
+    )
     reader = VideoReader(
         clip,
         recognizer=recognizer,

@@ -98,7 +98,7 @@ def read_faces(
         chunks.append(classifier.classify(images[start : start + _CHUNK]))
         advance(len(images[start : start + _CHUNK]))
     readings = {}
-    for name, words in (OUTPUTS | {"probabilities": classifier.expressions}).items():
+    for name, words in (OUTPUTS | {"probabilities": classifier.classes}).items():
         shares = np.concatenate([getattr(chunk, name) for chunk in chunks]).astype(np.float64)
         # A model with classes of its own has no other reading.
         if shares.shape[1]:

@@ -18,7 +18,13 @@ from mien.evaluate.votes import against_votes
 
 
 def gather(
-    names: list[str], path: Path | None, split: str, *, threads: int | None = None, bar: Bar = no_bar
+    names: list[str],
+    path: Path | None,
+    split: str,
+    *,
+    find_faces: bool = False,
+    threads: int | None = None,
+    bar: Bar = no_bar,
 ) -> tuple[list[Answers], People]:
     """Reads prediction files, and lets models read the faces.
 
@@ -26,6 +32,7 @@ def gather(
         names: models and prediction files.
         path: the data; None takes what people said from the first prediction file that has it.
         split: which part of the data.
+        find_faces: its pictures are photographs, see `mien.datasets.read_dataset`.
         threads: CPU threads; None leaves it to ONNX Runtime.
         bar: shows how far the work is.
 
@@ -38,7 +45,7 @@ def gather(
         ModelError: there is no such model.
     """
     if path is not None:
-        data = read_dataset(path, split)
+        data = read_dataset(path, split, find_faces=find_faces)
         answers = []
         readers = sum(not is_prediction_file(name) for name in names)
         with bar(readers * len(data)) as advance:

@@ -66,6 +66,7 @@ def evaluate(
     *,
     split: str = "test",
     robustness: bool = False,
+    find_faces: bool = False,
     threads: int | None = None,
     bar: Bar = no_bar,
 ) -> Evaluation:
@@ -76,6 +77,7 @@ def evaluate(
         model: a name, a folder, an ONNX file, or a prediction file (see `mien.evaluate.answers`).
         split: which part of the data.
         robustness: whether to read spoilt faces too.
+        find_faces: the pictures are photographs, see `mien.datasets.read_dataset`.
         threads: CPU threads; None leaves it to ONNX Runtime.
         bar: shows how far the work is.
 
@@ -84,7 +86,7 @@ def evaluate(
         ModelError: there is no such model.
         ConfigError: the labels of model and data do not fit.
     """
-    data = read_dataset(path, split)
+    data = read_dataset(path, split, find_faces=find_faces)
     people = people_of(data)
     robust = None
     if is_prediction_file(model):
@@ -123,7 +125,9 @@ def evaluate(
             metrics["calibration"][truth.key] = calibrated(truth, answers)
     notes = notes_on(data, truths)
     try:
-        metrics["without_copies_in_training"] = without_copies(path, split, data, answers, truths)
+        metrics["without_copies_in_training"] = without_copies(
+            path, split, data, answers, truths, find_faces=find_faces
+        )
     except DatasetError as error:
         metrics["without_copies_in_training"] = None
         notes.append(f"copies of faces in Training were not looked for: {error}")
@@ -188,7 +192,13 @@ def calibrated(truth: Truth, answers: Answers) -> dict[str, Any]:
 
 
 def without_copies(
-    path: str | Path, split: str, data: Dataset, answers: Answers, truths: list[Truth]
+    path: str | Path,
+    split: str,
+    data: Dataset,
+    answers: Answers,
+    truths: list[Truth],
+    *,
+    find_faces: bool = False,
 ) -> dict[str, Any] | None:
     """Accuracies without the faces that have a near copy in Training; None for Training itself.
 
@@ -197,7 +207,7 @@ def without_copies(
     """
     if split == "train":
         return None
-    training = read_dataset(path, "train")
+    training = read_dataset(path, "train", find_faces=find_faces)
     copies = np.zeros(len(data), np.bool_)
     # In parts: all of Training at once would be held as floats.
     for start in range(0, len(training), _PART):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mien.errors import ConfigError, ImageError
 from mien.image import read_image
 from mien.labels import EXPRESSIONS
+from mien.prior import Prior
 from mien.recognize import Recognizer
 from mien.result import Faces
 from mien.serve.limits import Limits
@@ -39,7 +40,13 @@ _STOPPING = "the service is being stopped: ask again when it is back"
 
 
 def load_recognizer(
-    model: str, *, detector_size: int = 640, threads: int | None = None, max_faces: int, max_pixels: int
+    model: str,
+    *,
+    max_faces: int,
+    max_pixels: int,
+    detector_size: int = 640,
+    threads: int | None = None,
+    prior: Prior | None = None,
 ) -> Recognizer:
     """A recogniser that reads no more than `max_faces` of a picture, the surest, and none above `max_pixels`.
 
@@ -48,10 +55,15 @@ def load_recognizer(
         ConfigError: a number is out of range, or the model knows other expressions than the seven.
     """
     recognizer = Recognizer(
-        model, detector_size=detector_size, max_faces=max_faces, max_pixels=max_pixels, threads=threads
+        model,
+        detector_size=detector_size,
+        max_faces=max_faces,
+        max_pixels=max_pixels,
+        threads=threads,
+        prior=prior,
     )
-    if recognizer.expressions != EXPRESSIONS:
-        known = ", ".join(recognizer.expressions)
+    if recognizer.classes != EXPRESSIONS:
+        known = ", ".join(recognizer.classes)
         raise ConfigError(f"model {recognizer.model}: knows {known}; the service needs the seven expressions")
     return recognizer
 

@@ -78,7 +78,7 @@ class TrackedFace(Face):
 
 
 class Frame(Record):
-    """The faces of one frame of a video, one line each. The same record as `mien video --format jsonl`."""
+    """The faces of one frame of a video, one line each. The same record as in `mien video --out x.jsonl`."""
 
     source: str
     frame: int = Field(ge=0)

@@ -72,9 +72,9 @@ def labels_by_answer(crowd: NDArray[np.float32], labels: NDArray[np.float32]) ->
 def _read(teacher: str, data: Dataset) -> Targets:
     """A teacher's readings of the faces: the mean over each face and its mirror image."""
     classifier = Classifier(teacher)
-    if classifier.expressions != data.classes:
+    if classifier.classes != data.classes:
         raise ConfigError(
-            f"teacher {teacher}: knows {', '.join(classifier.expressions)}; the data has {', '.join(data.classes)}"
+            f"teacher {teacher}: knows {', '.join(classifier.classes)}; the data has {', '.join(data.classes)}"
         )
     views = [
         classifier.classify(np.ascontiguousarray(images)) for images in (data.images, data.images[:, :, ::-1])

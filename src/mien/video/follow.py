@@ -221,8 +221,8 @@ class FaceTracker:
         recognizer = Recognizer() if recognizer is None else recognizer
         if recognizer.detector is None:
             raise ConfigError("detector none: videos and cameras need one, choose centerface")
-        if recognizer.expressions != EXPRESSIONS:
-            known = ", ".join(recognizer.expressions)
+        if recognizer.classes != EXPRESSIONS:
+            known = ", ".join(recognizer.classes)
             raise ConfigError(f"model {recognizer.model}: knows {known}; videos need the seven expressions")
         self._detector = recognizer.detector
         self._classifier = recognizer.classifier

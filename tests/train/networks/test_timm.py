@@ -140,4 +140,4 @@ def test_norms_that_hold_an_activation_are_exported_with_it(tmp_path: Path):
         leanings=[1 / 7] * 7,
         classes=classes,
     )
-    assert Classifier(tmp_path / "model.onnx").expressions == classes
+    assert Classifier(tmp_path / "model.onnx").classes == classes
