@@ -40,15 +40,19 @@ def main(data: str, out: str, name: str = "plain") -> None:
     folder = Path(out) / name
     folder.mkdir(parents=True, exist_ok=True)
     network = fit(training, test, recipe, folder, fabric=fabric)
-    finish(network, training, split_validation(training)[1], recipe, folder, fabric)
+    held = {"held_out": False, "fitted_on_held_out": False}
+    finish(network, training, split_validation(training)[1], recipe, folder, fabric, held=held)
     classifier = Classifier(folder)
     history = read_history(folder / "history.csv")
+    shown = (
+        len(training) // recipe.batch_size * recipe.batch_size
+    )  # in an epoch: what fills no batch is left out
     result = {
         "recipe": asdict(recipe),
         "model_sha256": model_sha256(str(folder)),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "minutes": round(sum(row.seconds for row in history) / 60, 1),
-        "while_training": share(round(history[-1].accuracy * len(training)), len(training)),
+        "while_training": share(round(history[-1].accuracy * shown), shown),
         "Training": measure(classifier, training),
         "PublicTest": measure(classifier, test),
         "PublicTest_without_dividing_by_255": undivided(network, test),

@@ -84,6 +84,7 @@ def parts(path: Path) -> dict[str, Any]:
             if len(waiting) == BATCH:
                 timed("cut out and classify", partial(tracker.read, waiting))
                 waiting = []
+    timed("cut out and classify", partial(tracker.read, waiting))
     whole = sum(spent.values())
     return {
         part: {"milliseconds_a_frame": round(seconds / number * 1000, 2), "share": round(seconds / whole, 3)}

@@ -138,6 +138,8 @@ def data(trained: dict[str, Any]) -> str:
         if held_out
         else "all there are; what is fitted on a tenth of them was fitted with the readings of the stretch before, "
         "which had not learnt that tenth"
+        if trained["validation"]["fitted_on_held_out"]
+        else "all there are, those too that temperatures were fitted on"
     )
     return f"""## Data
 

@@ -142,6 +142,16 @@ def test_an_average_soon_forgets_the_beginning_and_later_as_slowly_as_asked():
     assert average.module.labels.bias.tolist() == pytest.approx([1.01] * 7, abs=1e-3)
 
 
+def test_whole_numbers_have_no_average():
+    network = FaceNet(SMALL)
+    network.register_buffer("places", torch.arange(64))
+    average = average_of(network, 0.999)
+    for _ in range(5):
+        network.places += 1
+        average.update_parameters(network)
+    assert torch.equal(average.module.places, network.places)
+
+
 def test_matrices_alone_decay_and_the_trunk_has_its_share_of_the_rate():
     network = FaceNet(SMALL)
     groups = create_optimizer(network, replace(SMALL, trunk_rate=0.25, weight_decay=0.01)).param_groups

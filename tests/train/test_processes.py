@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import nn
 
@@ -73,14 +74,33 @@ class Activated(nn.BatchNorm2d):
         return self.act(self.drop(super().forward(x)))
 
 
-@pytest.mark.parametrize("kind", [nn.BatchNorm2d, Activated])
+def test_what_one_process_cannot_do_is_told_once_and_ends_all(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    command = [sys.executable, "-m", "mien", "train", str(made_folders), "--recipe", str(tiny_recipe)]
+    with FileLock(tmp_path / ".tiny.lock"):
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path), "--devices", "2"],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("another process trains in it") == 1
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "tiny").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, Activated, nn.BatchNorm1d])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_shared_norm_does_what_the_norm_did(kind: type[nn.BatchNorm2d], training: bool, tmp_path: Path):
+def test_a_shared_norm_does_what_the_norm_did(kind: type[nn.Module], training: bool, tmp_path: Path):
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(1, 4, 3), kind(4)).train(training)
-    plain[1].bias.data.normal_()
+    last = [nn.Flatten(2)] if kind is nn.BatchNorm1d else []
+    plain = nn.Sequential(nn.Conv2d(1, 4, 3), *last, kind(4)).train(training)
+    plain[-1].bias.data.normal_()
     shared = share_norms(copy.deepcopy(plain))
-    assert type(shared[1]) is not kind
+    assert type(shared[-1]) is not kind
     faces = [torch.randn(8, 1, 6, 6, requires_grad=True) for _ in range(2)]
     faces[1].data.copy_(faces[0])
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)

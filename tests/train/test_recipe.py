@@ -48,6 +48,9 @@ def test_impossible_recipes_are_told(tmp_path: Path, text: str, says: str):
 
 def test_a_whole_number_is_a_number():
     assert Recipe(name="mine", learning_rate=1).learning_rate == 1
+    assert str(Recipe(name="mine", rotate=15)) == str(
+        Recipe(name="mine", rotate=15.0)
+    )  # to go on with either
 
 
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():

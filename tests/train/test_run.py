@@ -28,7 +28,7 @@ from mien.train.journal import Epoch, Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
 from mien.train.run import train
-from mien.train.start import load_weights, save_weights
+from mien.train.start import has_learnt, load_weights, save_weights
 
 
 @contextmanager
@@ -146,6 +146,40 @@ def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validat
     assert (fitted(folder) == before) is not hold_out
     weights = [load_weights(made / "model.safetensors")["labels.weight"] for made in (tiny_model, folder)]
     assert not torch.allclose(*weights, atol=1e-3)
+
+
+def test_faces_that_the_start_has_learnt_are_not_called_held_out(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    data, recipe = read_dataset(made_folders), load_recipe(str(tiny_recipe)).changed(epochs=1)
+
+    def said(name: str, **changes) -> tuple[bool, bool, bool]:
+        folder = train(data, recipe.changed(name=name, **changes), tmp_path)
+        validation = json.loads((folder / "metrics.json").read_text())["validation"]
+        warned = "has learnt the faces that its temperatures are fitted on" in capsys.readouterr().err
+        return validation["held_out"], validation["fitted_on_held_out"], warned
+
+    fair = str(tmp_path / "fair")
+    assert said("fair") == (True, True, False)
+    assert said("next", init=fair) == (True, True, False)
+    assert said("all", init=fair, hold_out=False) == (False, True, False)
+    assert said("after-all", init=str(tmp_path / "all")) == (False, False, True)
+    assert said("after-after-all", init=str(tmp_path / "after-all")) == (False, False, True)
+    assert said("all-from-nothing", hold_out=False) == (False, False, True)
+    assert has_learnt(str(tmp_path / "after-all"), split_validation(data)[1])
+    assert not has_learnt(str(tmp_path / "after-all"), split_validation(data)[0])
+
+
+def test_a_model_of_the_name_of_a_shipped_one_is_the_one_that_was_trained(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    text = tiny_recipe.read_text().replace("epochs = 3", "epochs = 1")
+    Path("nano.toml").write_text(text.replace('"tiny"', '"nano"'))
+    Path("then.toml").write_text(text.replace('"tiny"', '"then"\nfirst = "nano.toml"\nlearning_rate = 1e-9'))
+    train(read_dataset(made_folders), load_recipe("then.toml"), Path())
+    first, then = (load_weights(Path(name, "model.safetensors")) for name in ("nano", "then"))
+    assert torch.allclose(first["labels.weight"], then["labels.weight"], atol=1e-3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.9999])
@@ -299,7 +333,7 @@ def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recip
     assert np.mean(readings.probabilities.argmax(axis=1) == test.labels) > 0.7
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["classes"] == ["calm", "cross", "merry"]
-    assert set(metrics["validation"]) == {"probabilities", "held_out"}
+    assert set(metrics["validation"]) == {"probabilities", "sha256", "held_out", "fitted_on_held_out"}
 
 
 def test_a_class_without_faces_is_told(made_folders: Path, tiny_recipe: Path, tmp_path: Path):

@@ -174,6 +174,16 @@ def test_a_frame_tells_itself_in_records_rows_and_pictures(recognizer: Recognize
     assert (empty.rows(), list(empty.to_pandas().columns)) == ([], list(VIDEO_COLUMNS))
     with pytest.raises(ImageError, match="pixels=True"):
         empty.draw()
+    assert empty.draw(np.zeros((48, 64), np.uint8)).size == (64, 48)
+    with pytest.raises(ImageError, match="is not of the frame's size"):
+        empty.draw(pixels)
+
+
+def test_frames_of_opencv_are_taken_when_their_channels_are_turned_round(recognizer: Recognizer):
+    pixels = drift("astronaut", 1)[0][0]
+    bgr = np.ascontiguousarray(pixels[:, :, ::-1])
+    (face,), (turned,) = (FaceTracker(recognizer).update(image, 0) for image in (pixels, bgr[:, :, ::-1]))
+    assert turned == face
 
 
 @pytest.mark.parametrize(

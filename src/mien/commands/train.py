@@ -111,7 +111,7 @@ def train(
     folder = run(faces, asked, out, options=options, devices=devices, precision=precision, changes=changed)
     if telling:
         print(folder)
-    return 1 if faces.skipped else 0
+    return 1 if faces.skipped and telling else 0
 
 
 def _suited(changed: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -66,19 +66,31 @@ def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -
     Raises:
         MienError: the file cannot be written, as on a full disk; the old one is whole.
     """
-    part = path.with_suffix(".part")
-    metadata = {"run": identity, "epochs_done": str(epochs_done)}
     try:
-        save_file(_flatten(state), part, metadata=metadata)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing behind it
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        write_tensors(path, _flatten(state), {"run": identity, "epochs_done": str(epochs_done)})
+    except OSError as error:
         raise MienError(
             f"{path}: cannot be written ({' '.join(str(error).split())}); "
             f"free space and start again: the run goes on after epoch {epochs_done - 1}"
         ) from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file beside the one that is there, and puts it in its place when it is whole.
+
+    Raises:
+        OSError: it cannot be written; the old one is whole.
+    """
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            file.write(save(tensors, metadata))
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing behind it
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def load_checkpoint(path: Path, state: State, identity: str) -> int:

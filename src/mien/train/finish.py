@@ -1,6 +1,7 @@
 """What a trained network leaves behind: the ONNX file with all that is fitted, weights, curves, `metrics.json`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mien.train.fit import predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import Recipe
-from mien.train.start import save_weights
+from mien.train.start import faces_sha256, save_weights
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -41,11 +42,14 @@ def finish(
     folder: Path,
     fabric: Fabric,
     *,
+    held: Mapping[str, bool],
     fitted: FaceNet | None = None,
 ) -> None:
     """Writes everything that a run leaves beside its history and checkpoint; see `export`.
 
-    ``metrics.json`` is written last, and an older one is taken away first: where it is, all is there.
+    ``metrics.json`` is written last, and an older one is taken away first: where it is, all is there. It gets
+    `held` too: whether the network had not learnt the validation part (``held_out``), and whether what is fitted
+    on it was fitted with one that had not (``fitted_on_held_out``).
     """
     (folder / "metrics.json").unlink(missing_ok=True)
     export(network, training, validation, folder, recipe, fitted=fitted)
@@ -66,7 +70,7 @@ def finish(
         "training_faces": len(training),
         "classes": training.classes,
         "has_votes": training.votes is not None,
-        "validation": measure(folder, validation) | {"held_out": recipe.hold_out},
+        "validation": measure(folder, validation) | {"sha256": faces_sha256(validation), **held},
     }
     (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 

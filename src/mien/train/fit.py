@@ -20,7 +20,7 @@ from mien.train.augment import augment, draw_views, mix
 from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.journal import Epoch, Journal
 from mien.train.networks import FaceNet, Logits, normalise
-from mien.train.processes import launch, share_dropout, share_norms
+from mien.train.processes import first_alone, launch, share_dropout, share_norms
 from mien.train.recipe import Recipe
 from mien.train.sharpness import uphill
 from mien.train.start import load_start
@@ -159,16 +159,16 @@ def fit(
                     f"epoch {epoch + 1}: the loss or a weight is no longer a number; train with a lower "
                     f"learning_rate, under another name{whole}"
                 )
-            if fabric.is_global_zero:
-                on_labels, on_crowd = validate(average, validation, fabric)
-                seconds = time.perf_counter() - started
-                result = Epoch(epoch + 1, size, rate, mean_loss, accuracy, on_labels, on_crowd, seconds)
-                # First: a row too many is cut off when the run goes on, but a missing one would stay missing.
-                journal.epoch(result)
-                save_checkpoint(checkpoint, state, identity, epoch + 1)
-                if options.watch:
-                    options.watch(result)
-            fabric.barrier()
+            with first_alone(fabric) as first:
+                if first:
+                    on_labels, on_crowd = validate(average, validation, fabric)
+                    seconds = time.perf_counter() - started
+                    result = Epoch(epoch + 1, size, rate, mean_loss, accuracy, on_labels, on_crowd, seconds)
+                    # First: a row too many is cut off when the run goes on, but a missing one would stay missing.
+                    journal.epoch(result)
+                    save_checkpoint(checkpoint, state, identity, epoch + 1)
+                    if options.watch:
+                        options.watch(result)
     return finished(average, recipe, training.classes)
 
 
@@ -187,11 +187,14 @@ def average_of(network: FaceNet, decay: float) -> AveragedModel:
     """
 
     def update(averages: Any, current: Any, count: Any) -> None:
+        if not averages[0].is_floating_point():  # counters, and indices of some of timm's backbones: no means
+            for average, value in zip(averages, current, strict=True):
+                average.copy_(value)
+            return
         taken = int(average.n_averaged)  # lies on the CPU, where `count` may not
         get_ema_multi_avg_fn(min(decay, taken / (taken + 5)))(averages, current, count)
 
-    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
-    return average
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
 
 
 def are_finite(network: nn.Module) -> bool:

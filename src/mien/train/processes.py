@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,16 @@ import torch
 import torch.distributed as dist
 from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mien.errors import ConfigError, MienError
 from mien.train.networks.parts import Dropout
+
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for one another. What a run leaves is written by the first alone, which may take longer
+than the 30 minutes that PyTorch would wait."""
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
@@ -38,7 +45,7 @@ def launch(devices: int = 1, precision: Precision | None = None) -> Fabric:
     if torch.cuda.is_available() and devices > torch.cuda.device_count():
         raise ConfigError(f"devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
     accelerator = "cpu" if devices > 1 and not torch.cuda.is_available() else "auto"
-    strategy = "ddp" if devices * nodes > 1 else "auto"
+    strategy = DDPStrategy(timeout=_PATIENCE) if devices * nodes > 1 else "auto"
     fabric = Fabric(
         accelerator=accelerator,
         strategy=strategy,
@@ -51,22 +58,43 @@ def launch(devices: int = 1, precision: Precision | None = None) -> Fabric:
 
 
 @contextmanager
+def first_alone(fabric: Fabric) -> Iterator[bool]:
+    """Lets the first process do what one has to do, while the others wait; where it fails, all of them end.
+
+    Yields:
+        Whether this process is the first.
+
+    Raises:
+        BaseException: in the first process what it raised itself; in the others SystemExit, without a word.
+    """
+    trouble: BaseException | None = None
+    try:
+        yield fabric.is_global_zero
+    except BaseException as error:
+        trouble = error
+    if fabric.broadcast(trouble is not None):
+        raise trouble or SystemExit
+
+
+@contextmanager
 def alone_in(folder: Path, fabric: Fabric) -> Iterator[None]:
     """Keeps runs of other commands out of a folder. The system lets go of a killed process's lock.
 
     Raises:
         MienError: another run is in it.
     """
-    lock, alone = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0), True
-    if fabric.is_global_zero:
-        try:
-            lock.acquire()
-        except Timeout:
-            alone = False
-    if not fabric.broadcast(alone):
-        raise MienError(
-            f"{folder}: another process trains in it; wait until it has ended, or choose another --name or --out"
-        )
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    with first_alone(fabric) as first:
+        if first:
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise MienError(
+                    f"{folder}: another process trains in it; wait until it has ended, or choose another --name "
+                    "or --out"
+                ) from error
+            except OSError as error:
+                raise MienError(f"{lock.lock_file}: cannot be written ({error.strerror})") from error
     try:
         yield
     finally:
@@ -79,7 +107,7 @@ def share_norms(network: nn.Module) -> nn.Module:
     PyTorch's own SyncBatchNorm does so on GPUs only.
     """
     for name, child in network.named_children():
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             shared = _SharedBatchNorm(child.num_features, child.eps, child.momentum)
             for part, module in child.named_children():
                 shared.add_module(part, module)
@@ -97,11 +125,14 @@ def share_dropout(network: nn.Module, fabric: Fabric) -> None:
             module.processes, module.rank = fabric.world_size, fabric.global_rank
 
 
-class _SharedBatchNorm(nn.BatchNorm2d):
-    """A batch norm over the faces of all processes, each of which has as many as the others.
+class _SharedBatchNorm(_BatchNorm):
+    """A batch norm over the faces of all processes, each of which has as many as the others; (N, C, ...).
 
     Some of timm's norms drop values and hold an activation too; as there, these come after it in their order.
     """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions will do."""
 
     def forward(self, x: Tensor) -> Tensor:
         normed = self._normed(x)
@@ -112,8 +143,8 @@ class _SharedBatchNorm(nn.BatchNorm2d):
     def _normed(self, x: Tensor) -> Tensor:
         if not self.training or self.running_mean is None or self.running_var is None:
             return super().forward(x)
-        values = x.float()
-        moments = torch.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))])
+        values, others = x.float(), [0, *range(2, x.ndim)]
+        moments = torch.stack([values.mean(dim=others), values.square().mean(dim=others)])
         mean, square = _Sum.apply(moments) / dist.get_world_size()
         variance = (square - mean.square()).clamp(min=0)  # rounding can take it below
         if self.momentum is not None:
@@ -125,7 +156,8 @@ class _SharedBatchNorm(nn.BatchNorm2d):
                     self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
-        normed: Tensor = values * scale[:, None, None] + shift[:, None, None]
+        shape = (-1, *[1] * (x.ndim - 2))
+        normed: Tensor = values * scale.view(shape) + shift.view(shape)
         return normed.to(x.dtype)
 
 

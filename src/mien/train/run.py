@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
-from safetensors import SafetensorError
 
 from mien.console import complain
 from mien.datasets import Dataset, split_validation
@@ -16,9 +15,10 @@ from mien.errors import ConfigError, DatasetError, MienError
 from mien.train.checkpoint import is_done, run_identity
 from mien.train.finish import finish
 from mien.train.fit import Options, fit, with_fitting_batch
-from mien.train.processes import Precision, alone_in, launch
+from mien.train.networks import FaceNet
+from mien.train.processes import Precision, alone_in, first_alone, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import start_of, with_network
+from mien.train.start import has_learnt, start_of, with_network
 
 LEFT = ("model.onnx", "model.safetensors", "recipe.toml", "history.csv", "history.png")
 """Files that a run leaves, beside its checkpoint and `metrics.json`."""
@@ -91,7 +91,9 @@ def _run(
     folder = out / recipe.name
     start = recipe
     if recipe.first:
-        before = str(out / load_recipe(recipe.first).name)
+        before = str(
+            (out / load_recipe(recipe.first).name).absolute()
+        )  # else it may be the name of a shipped one
         teachers = recipe.teachers or ((before,) if recipe.teacher_weight else ())
         start = replace(recipe, first="", init=before, teachers=teachers)
     start = with_network(start)
@@ -101,21 +103,44 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, fabric):
         network = fit(training, validation, start, folder, options=options, fabric=fabric)
-        if fabric.is_global_zero:
-            fitted = network if recipe.hold_out else start_of(start, training.classes) or network
-            try:
-                finish(network, training, validation, made, folder, fabric, fitted=fitted)
-            except FileNotFoundError as error:
-                raise ConfigError(
-                    f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
-                    f"or delete {folder} to start afresh"
-                ) from error
-            except (OSError, SafetensorError) as error:
-                raise MienError(
-                    f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
-                    "free space and start again: all is trained, only files are missing"
-                ) from error
-        fabric.barrier()
+        with first_alone(fabric) as first:
+            if first:
+                _finish(network, training, validation, start, made, folder, fabric)
+
+
+def _finish(
+    network: FaceNet,
+    training: Dataset,
+    validation: Dataset,
+    start: Recipe,
+    made: Recipe,
+    folder: Path,
+    fabric: Fabric,
+) -> None:
+    """Writes what the run leaves, fitted with a network that has not learnt the validation part, if any."""
+    knew = has_learnt(start.init, validation)
+    before = None if start.hold_out else start_of(start, training.classes)
+    held = {
+        "held_out": start.hold_out and not knew,
+        "fitted_on_held_out": not knew and (start.hold_out or before is not None),
+    }
+    if not held["fitted_on_held_out"]:
+        complain(
+            f"{made.name}: has learnt the faces that its temperatures are fitted on, "
+            "so its probabilities will be surer than they should be"
+        )
+    try:
+        finish(network, training, validation, made, folder, fabric, held=held, fitted=before or network)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{error.filename}: is gone, though the run that wrote it is done; put it back, "
+            f"or delete {folder} to start afresh"
+        ) from error
+    except OSError as error:
+        raise MienError(
+            f"{folder}: cannot be written to ({' '.join(str(error).split())}); "
+            "free space and start again: all is trained, only files are missing"
+        ) from error
 
 
 def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:

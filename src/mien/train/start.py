@@ -1,14 +1,19 @@
 """Where a network's weights begin when they do not begin at random."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from mien.datasets import Dataset
 from mien.errors import ConfigError
 from mien.model_file import find_model
+from mien.train.checkpoint import write_tensors
 from mien.train.networks import FaceNet
 from mien.train.recipe import Recipe, load_recipe
 
@@ -68,6 +73,28 @@ def start_of(recipe: Recipe, classes: tuple[str, ...]) -> FaceNet | None:
     return None if new else network.eval()
 
 
+def has_learnt(model: str, faces: Dataset) -> bool:
+    """Whether a model learnt from faces that are held out now, as far as the file beside it says.
+
+    Args:
+        model: a name or a folder; empty: none, which has learnt nothing.
+        faces: the validation part.
+    """
+    if not model:
+        return False
+    try:
+        text = find_model(model).with_name("metrics.json").read_text(encoding="utf-8")
+        said = json.loads(text)["validation"]
+        return said["held_out"] is False and said["sha256"] == faces_sha256(faces)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def faces_sha256(faces: Dataset) -> str:
+    """What a part of a data set is known by: its pixels, in their order."""
+    return hashlib.sha256(np.ascontiguousarray(faces.images).tobytes()).hexdigest()
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The weights that `mien train` saved, as float32.
 
@@ -89,4 +116,4 @@ def save_weights(network: FaceNet, path: Path) -> None:
         key: tensor.half() if tensor.is_floating_point() else tensor
         for key, tensor in network.state_dict().items()
     }
-    save_file(weights, path)  # writes another file, which takes this one's place when it is whole
+    write_tensors(path, weights)

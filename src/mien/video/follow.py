@@ -28,6 +28,8 @@ from mien.video.track import Smoother, Tracks
 if TYPE_CHECKING:
     from PIL import Image
 
+    from mien.image import ImageSource
+
 SMOOTHING: Final = 0.3
 """The usual time constant of smoothing, in seconds."""
 
@@ -152,17 +154,27 @@ class VideoFrame(Faces):
             rows.append({name: row[name] for name in VIDEO_COLUMNS})
         return rows
 
-    def draw(self) -> "Image.Image":
+    def draw(self, image: "ImageSource | None" = None) -> "Image.Image":
         """The frame in RGB with the faces, their tracks and their smoothed expressions drawn on it.
 
+        Args:
+            image: the frame again, upright; None draws on the pixels that were kept.
+
         Raises:
-            ImageError: the pixels were not kept.
+            ImageError: the pixels were not kept and must be given, or have another size.
         """
+        from mien.image import read_image
         from mien.video.overlay import draw_frame
 
-        if self.image is None:
-            raise ImageError(f"{self.source}: the pixels were not kept: ask for them with pixels=True")
-        return draw_frame(self.image, self.faces)
+        given = self.image if image is None else image
+        if given is None:
+            raise ImageError(
+                f"{self.source}: its pixels were not kept: read it with pixels=True, or give them, draw(image)"
+            )
+        pixels = read_image(given)
+        if pixels.shape[:2] != (self.height, self.width):
+            raise ImageError(f"{self.source}: the picture given is not of the frame's size")
+        return draw_frame(pixels, self.faces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mien.classify import Classifier, Trust
-from mien.datasets import read_dataset
+from mien.datasets import read_dataset, split_validation
 from mien.errors import ConfigError
 from mien.train.export import Readings, Temperatures, export_onnx
+from mien.train.fit import Options, fit
+from mien.train.journal import Epoch
 from mien.train.networks import FaceNet
 from mien.train.processes import share_norms
 from mien.train.recipe import Recipe, load_recipe
@@ -89,6 +91,23 @@ def test_a_backbone_is_trained_exported_and_goes_on(weights: Path, made_folders:
     assert train(data, chosen, tmp_path) == folder  # all is done: the same again
     assert (folder / "model.safetensors").read_bytes() == made
     assert load_recipe(str(folder / "recipe.toml")) == chosen
+
+
+def test_a_backbone_that_was_stopped_goes_on(weights: Path, made_folders: Path, tmp_path: Path):
+    parts = split_validation(read_dataset(made_folders))
+    chosen = recipe(weights=str(weights), epochs=3, batch_size=16, learning_rate=0.01, sizes=(32,))
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "stopped").mkdir()
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole = fit(*parts, chosen, tmp_path / "whole").state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        fit(*parts, chosen, tmp_path / "stopped", options=Options(watch=stop))
+    stopped = fit(*parts, chosen, tmp_path / "stopped").state_dict()
+    assert all(torch.equal(tensor, stopped[name]) for name, tensor in whole.items())
 
 
 def test_weights_of_another_backbone_are_told(weights: Path):

@@ -28,7 +28,7 @@ from mien.train.fit import Options, fit, validate, with_fitting_batch
 from mien.train.journal import Epoch
 from mien.train.processes import launch
 from mien.train.recipe import Recipe
-from mien.train.start import with_network
+from mien.train.start import has_learnt, with_network
 from mien.train.tune.space import Space, check_space, inside, own_values, suggest, with_values
 from mien.train.tune.storage import open_storage, retry, storage_errors
 
@@ -87,6 +87,10 @@ def tune(
         )
     recipe = with_network(recipe)
     training, validation = split_validation(data)
+    if has_learnt(recipe.init, validation):
+        say(
+            f"{recipe.init}: has learnt the faces that trials are compared on, so scores count what it remembers"
+        )
     recipe = with_fitting_batch(recipe, len(training), launch())
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     with warnings.catch_warnings(), storage_errors(storage):
