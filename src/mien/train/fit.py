@@ -188,13 +188,14 @@ def average_of(network: FaceNet, decay: float) -> AveragedModel:
 
     def update(averages: Any, current: Any, count: Any) -> None:
         if not averages[0].is_floating_point():  # counters, and indices of some of timm's backbones: no means
-            for average, value in zip(averages, current, strict=True):
-                average.copy_(value)
+            for kept, value in zip(averages, current, strict=True):
+                kept.copy_(value)
             return
         taken = int(average.n_averaged)  # lies on the CPU, where `count` may not
         get_ema_multi_avg_fn(min(decay, taken / (taken + 5)))(averages, current, count)
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    return average
 
 
 def are_finite(network: nn.Module) -> bool:
