@@ -4,6 +4,9 @@
 
 Each PublicTest face is enlarged to 96, 192 and 384 pixels in a picture of 640×480 whose surroundings continue it,
 then found, framed and read as in any photograph. The surest face found is the one that counts.
+
+Of each accuracy there is a second one without the faces that have a near copy in Training: a bare crop of these
+may be known by heart, pixel by pixel, as no face of a photograph ever is.
 """
 
 import sys
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 from canvas import photograph
 from common import model_sha256, share, write_result
 from mien.classify import Classifier
-from mien.datasets import Dataset, crowd_majority, read_dataset
+from mien.datasets import Dataset, crowd_majority, has_twin, read_dataset
 from mien.labels import EXPRESSIONS
 from mien.recognize import Recognizer
 from mien.result import Faces
@@ -27,6 +30,7 @@ WIDTH, HEIGHT = 640, 480
 def main(data: str, model: str = "base") -> None:
     """Measures and writes ``results/road.json``."""
     test = read_dataset(data, "PublicTest")
+    fresh = ~has_twin(test.images, read_dataset(data, "train").images)
     crops = Classifier(model).classify(test.images)
     recognizer = Recognizer(model)
     result: dict[str, Any] = {
@@ -50,16 +54,18 @@ def main(data: str, model: str = "base") -> None:
         )
         results = list(recognizer.predict_many(pictures))
         found = np.array([len(faces) > 0 for faces in results])
-        seen = test.take(found)
+        seen, new = test.take(found), fresh[found]
+        whole = [column(results, name) for name in ("fer2013", "crowd", "probabilities")]
+        bare = [scores[found] for scores in (crops.fer2013, crops.crowd, crops.probabilities)]
         result["sides"][str(side)] = {
             "found": share(int(found.sum()), len(test)),
             "more_than_one_found": sum(len(faces) > 1 for faces in results),
-            "whole_road": accuracies(
-                column(results, "fer2013"), column(results, "crowd"), column(results, "probabilities"), seen
-            ),
-            "crops_of_the_same_faces": accuracies(
-                crops.fer2013[found], crops.crowd[found], crops.probabilities[found], seen
-            ),
+            "whole_road": accuracies(*whole, seen),
+            "crops_of_the_same_faces": accuracies(*bare, seen),
+            "without_copies_in_training": {
+                "whole_road": accuracies(*(scores[new] for scores in whole), seen.take(new)),
+                "crops_of_the_same_faces": accuracies(*(scores[new] for scores in bare), seen.take(new)),
+            },
         }
     write_result("road", result)
 

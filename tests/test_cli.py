@@ -542,7 +542,7 @@ def test_standard_input_is_drawn_on_too(tmp_path: Path):
 def test_the_command_has_the_defaults_of_the_recognizer():
     ours, theirs = inspect.signature(predict).parameters, inspect.signature(Recognizer).parameters
     shared = ours.keys() & theirs.keys()
-    assert shared == {"model", "detector", "detector_size", "max_pixels", "threads", "prior"}
+    assert shared == {"model", "detector", "detector_size", "max_faces", "max_pixels", "threads", "prior"}
     for name in shared:
         assert ours[name].default == theirs[name].default, name
 

@@ -82,16 +82,19 @@ def test_the_comparison_is_with_the_model_that_ships():
 @pytest.mark.parametrize("model", shipped_models())
 def test_the_evaluation_says_how_many_views_the_model_takes(model: str):
     recipe = tomllib.loads(find_model(model).with_name("recipe.toml").read_text())
-    views = 2 if recipe.get("mirror") else 1
-    # Files of before 2026-11-26 do not say.
-    silent = sha256(model) == "12064637a60701612b620107215dab5484abadab3e31fbb549c6cd07fdc4cb41"
-    assert evaluation(model)["protocol"]["views"] == (None if silent else views)
+    assert evaluation(model)["protocol"]["views"] == (2 if recipe.get("mirror") else 1)
 
 
 def test_the_shipped_model_is_as_good_as_was_asked():
     accuracy = evaluation("base")["accuracy"]
-    assert accuracy["original_labels"]["accuracy"]["value"] >= 0.705
-    assert accuracy["ferplus_majority_8"]["accuracy"]["value"] >= 0.885
+    assert accuracy["original_labels"]["accuracy"]["value"] >= 0.71
+    assert accuracy["original_labels"]["mean_recall"]["value"] >= 0.68
+    assert accuracy["ferplus_majority_8"]["accuracy"]["value"] >= 0.885  # 0.89 was asked
+    assert accuracy["ferplus_majority_7"]["accuracy"]["value"] >= 0.86
+    assert accuracy["ferplus_majority_7"]["mean_recall"]["value"] >= 0.82
+    probes = evaluation("base")["robustness"]["probes"]
+    assert all(row["lost"] <= 0.025 for probe in probes.values() for row in probe.values())
+    assert find_model("base").stat().st_size < 13_000_000
     assert result("memory")["growth"] < 0.05
 
 
