@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mien.model_file import find_model, shipped_models
+from mien.recognize import Recognizer
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,10 +107,25 @@ def test_what_an_earlier_model_did_is_called_so(model: str, said: str):
     )
 
 
+def test_the_record_in_the_docs_is_the_one_that_is_written(monkeypatch: pytest.MonkeyPatch):
+    text = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    shown = json.loads(text.split("```json\n")[1].split("```")[0])
+    monkeypatch.chdir(ROOT)
+    record = Recognizer(threads=1).predict(shown["source"]).to_dict()
+    (said,), (written,) = shown.pop("faces"), record.pop("faces")
+    assert shown == record
+    assert list(said) == list(written)
+    for name in ("probabilities", "crowd"):
+        assert said[name] == pytest.approx(written[name], abs=0.002)
+    for name in ("box", "detection_score", "probability", "unclear"):
+        assert said[name] == pytest.approx(written[name], abs=0.1)
+
+
 @pytest.mark.parametrize("side", ["96", "192", "384"])
 @pytest.mark.parametrize("reading", ["fer2013_original_labels", "crowd_ferplus_majority_8"])
 def test_the_road_through_a_photograph_costs_little(side: str, reading: str):
-    row = result("road")["sides"][side]
+    # Of faces with a near copy in Training the bare crop is known by heart, and the road takes that away.
+    row = result("road")["sides"][side]["without_copies_in_training"]
     assert row["whole_road"][reading]["value"] >= row["crops_of_the_same_faces"][reading]["value"] - 0.015
 
 
