@@ -31,7 +31,8 @@ def main(data: str, model: str = "base") -> None:
     """Measures and writes ``results/road.json``."""
     test = read_dataset(data, "PublicTest")
     fresh = ~has_twin(test.images, read_dataset(data, "train").images)
-    crops = Classifier(model).classify(test.images)
+    said = Classifier(model).classify(test.images)
+    crops = [said.fer2013, said.crowd, said.probabilities]
     recognizer = Recognizer(model)
     result: dict[str, Any] = {
         "model": model,
@@ -40,7 +41,7 @@ def main(data: str, model: str = "base") -> None:
         "picture": f"{WIDTH}×{HEIGHT}",
         "sides": {},
     }
-    result["crops"] = accuracies(crops.fer2013, crops.crowd, crops.probabilities, test)
+    result["crops"] = accuracies(crops, test)
     for side in SIDES:
         random = np.random.default_rng(side)
         corners = zip(
@@ -56,15 +57,15 @@ def main(data: str, model: str = "base") -> None:
         found = np.array([len(faces) > 0 for faces in results])
         seen, new = test.take(found), fresh[found]
         whole = [column(results, name) for name in ("fer2013", "crowd", "probabilities")]
-        bare = [scores[found] for scores in (crops.fer2013, crops.crowd, crops.probabilities)]
+        bare = [scores[found] for scores in crops]
         result["sides"][str(side)] = {
             "found": share(int(found.sum()), len(test)),
             "more_than_one_found": sum(len(faces) > 1 for faces in results),
-            "whole_road": accuracies(*whole, seen),
-            "crops_of_the_same_faces": accuracies(*bare, seen),
+            "whole_road": accuracies(whole, seen),
+            "crops_of_the_same_faces": accuracies(bare, seen),
             "without_copies_in_training": {
-                "whole_road": accuracies(*(scores[new] for scores in whole), seen.take(new)),
-                "crops_of_the_same_faces": accuracies(*(scores[new] for scores in bare), seen.take(new)),
+                "whole_road": accuracies([scores[new] for scores in whole], seen.take(new)),
+                "crops_of_the_same_faces": accuracies([scores[new] for scores in bare], seen.take(new)),
             },
         }
     write_result("road", result)
@@ -75,11 +76,10 @@ def column(results: list[Faces], reading: str) -> NDArray[np.float32]:
     return np.array([list(getattr(faces[0], reading).values()) for faces in results if faces], np.float32)
 
 
-def accuracies(
-    fer2013: NDArray[np.float32], crowd: NDArray[np.float32], answer: NDArray[np.float32], data: Dataset
-) -> dict[str, Any]:
-    """Accuracy of each reading against the truth that it answers to."""
+def accuracies(readings: list[NDArray[np.float32]], data: Dataset) -> dict[str, Any]:
+    """Accuracy of each reading (`fer2013`, `crowd`, `probabilities`) against the truth that it answers to."""
     assert data.votes is not None
+    fer2013, crowd, answer = readings
     majority = crowd_majority(data.votes)
     seven = np.where(majority < len(EXPRESSIONS), majority, -1)
     return {
