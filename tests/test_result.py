@@ -146,7 +146,7 @@ def test_draw_reads_the_picture_again(tmp_path: Path) -> None:
 def test_draw_says_why_not() -> None:
     with pytest.raises(ImageError, match=r"^a\.jpg: no such file$"):
         Faces("a.jpg", None, None, error="a.jpg: no such file").draw()
-    with pytest.raises(ImageError, match="draw_faces"):
+    with pytest.raises(ImageError, match="its pixels were not kept: give the picture again"):
         Faces("frame 7", 640, 480, (FACE,)).draw()
 
 

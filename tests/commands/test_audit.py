@@ -35,7 +35,7 @@ def test_a_table_a_report_and_rows_for_training(here, folders: Path, tmp_path: P
     assert table["Copies with different labels"] == ["2", "2", "–"]
     assert table["Blank pictures"] == ["–", "–", "–"]
     assert "2 pictures suggested to be left out of training" in out
-    assert f"mien train --exclude {tmp_path / 'a' / 'b' / 'audit.csv'}" in out
+    assert f"mien train {folders} --exclude {tmp_path / 'a' / 'b' / 'audit.csv'}" in out
     with (tmp_path / "a" / "b" / "audit.csv").open(newline="", encoding="utf-8") as file:
         issues = [(record["file"], record["issue"]) for record in csv.DictReader(file)]
     assert ("awake/broken.jpg", "unreadable") in issues
