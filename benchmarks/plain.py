@@ -44,9 +44,8 @@ def main(data: str, out: str, name: str = "plain") -> None:
     finish(network, training, split_validation(training)[1], recipe, folder, fabric, held=held)
     classifier = Classifier(folder)
     history = read_history(folder / "history.csv")
-    shown = (
-        len(training) // recipe.batch_size * recipe.batch_size
-    )  # in an epoch: what fills no batch is left out
+    # In an epoch; what fills no batch is left out.
+    shown = len(training) // recipe.batch_size * recipe.batch_size
     result = {
         "recipe": asdict(recipe),
         "model_sha256": model_sha256(str(folder)),

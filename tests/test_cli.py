@@ -587,6 +587,16 @@ def test_a_model_of_other_classes_is_read_to_the_end(
     assert sum(float(rows[0][f"probability_{name}"]) for name in OWN) == pytest.approx(1, abs=0.001)
 
 
+def test_the_surest_faces_alone_are_read_if_asked(here: Callable, examples: Path):
+    picture, lines = examples / "together.jpg", ("--format", "json", "--threads", "1")
+    every, surest = (
+        json.loads(here("predict", picture, *options, *lines)[1])[0]["faces"]
+        for options in ((), ("--max-faces", "2"))
+    )
+    assert [face["box"] for face in surest] == [face["box"] for face in every[:2]]
+    assert len(every) == 4
+
+
 def test_a_prior_moves_the_answer(here: Callable, own_model: Path, tmp_path: Path):
     picture = save(tmp_path / "a.png")
     toml, text = tmp_path / "clinic.toml", tmp_path / "clinic.json"

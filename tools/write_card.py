@@ -9,7 +9,6 @@ A card is made from metrics.json, which `mien train` writes, and evaluation.json
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,24 +94,19 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 
 ## Without mien
 
-`model.onnx` runs in any ONNX Runtime, in browsers too:
+`model.onnx` needs ONNX Runtime alone:
 
 | | name | type and shape | what |
 |---|---|---|---|
 | in | `faces` | uint8 (N, 48, 48) | grey faces (ITU-R 601), framed from above the brows to the chin; no normalising |
-| out | `probabilities` | float32 (N, 7) | {order(EXPRESSIONS)} |
-| out | `crowd` | float32 (N, 10) | {order(CROWD)} |
+| out | `probabilities` | float32 (N, 7) | {", ".join(EXPRESSIONS)} |
+| out | `crowd` | float32 (N, 10) | {", ".join(CROWD)} |
 | out | `fer2013` | float32 (N, 7) | as `probabilities` |
 
 Each row sums to 1: softmax, temperatures{" and the mirror image" if recipe.mirror else ""} are in the file. What is not: that faces of less than 48 pixels \
 are believed less, and a prior, which `mien` computes from the file's metadata.
 
 Licence: MIT. The pictures it learnt from were gathered for research and are not passed on."""
-
-
-def order(words: Sequence[str]) -> str:
-    """Columns in their order."""
-    return ", ".join(words)
 
 
 def uses() -> str:

@@ -27,12 +27,14 @@ Prior: TypeAlias = Mapping[str, float] | Literal["even"]
 """A number for each expression, in proportion to its share; or ``even``, all alike."""
 
 
-def parse_prior(given: str) -> Prior:
-    """What a person gives on the command line: ``even``, or the path of a file.
+def parse_prior(given: str | None) -> Prior | None:
+    """What a person gives on the command line: nothing, ``even``, or the path of a file.
 
     Raises:
         ConfigError: see `read_prior`.
     """
+    if given is None:
+        return None
     return EVEN if given == EVEN else read_prior(Path(given))
 
 

@@ -1,10 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mien.commands.compare import compare
 from mien.errors import ConfigError
+from mien.labels import EXPRESSIONS
 
 
 @pytest.fixture
@@ -13,6 +15,19 @@ def peers(tmp_path: Path) -> list[str]:
         rows = "".join(f"{row},{word}\n" for row in range(42))
         (tmp_path / f"{name}.csv").write_text("row,answer\n" + rows)
     return [str(tmp_path / "glad.csv"), str(tmp_path / "even.csv")]
+
+
+def test_photographs_are_compared_by_their_faces(examples: Path, tmp_path: Path):
+    for word in EXPRESSIONS:
+        (tmp_path / "data" / "test" / word).mkdir(parents=True)
+        shutil.copy(examples / "grace_hopper.jpg", tmp_path / "data" / "test" / word)
+    compared = []
+    for find_faces in (True, False):
+        out = tmp_path / f"{find_faces}.json"
+        compare("base", "nano", data=tmp_path / "data", find_faces=find_faces, out=out, threads=1)
+        first = next(iter(json.loads(out.read_text())["truths"].values()))["models"][0]
+        compared.append(first["calibration"])
+    assert compared[0] != compared[1]
 
 
 @pytest.mark.parametrize("ending", ["json", "html"])

@@ -102,6 +102,15 @@ def test_tables_and_lines_hold_the_same(here: Callable, film: Path, tmp_path: Pa
             )
 
 
+def test_a_prior_moves_the_answers_and_not_what_people_would_say(here: Callable, film: Path, tmp_path: Path):
+    rows = []
+    for prior in ((), ("--prior", "even")):
+        assert here(film, "--out", tmp_path / "a.parquet", *prior)[0] == 0
+        rows.append(pq.read_table(tmp_path / "a.parquet").to_pylist()[0])
+    assert rows[0]["crowd_happy"] == rows[1]["crowd_happy"]
+    assert rows[0]["probability_happy"] != rows[1]["probability_happy"]
+
+
 def test_a_film_that_breaks_off_is_delivered_to_there_and_told(here: Callable, film: Path, tmp_path: Path):
     content = film.read_bytes()
     broken = tmp_path / "broken.mp4"

@@ -125,6 +125,12 @@ def test_two_commands_do_not_train_in_one_folder(made_folders: Path, tiny_recipe
     assert (train(data, recipe.changed(epochs=1), tmp_path) / "model.onnx").is_file()
 
 
+def test_a_lock_that_cannot_be_made_is_told(made_folders: Path, tiny_recipe: Path, tmp_path: Path):
+    (tmp_path / ".tiny.lock").mkdir()
+    with pytest.raises(MienError, match=r"\.tiny\.lock: cannot be written"):
+        train(read_dataset(made_folders, "train"), load_recipe(str(tiny_recipe)), tmp_path)
+
+
 @pytest.mark.parametrize("hold_out", [True, False])
 def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validation_part(
     hold_out: bool, tiny_model: Path, made_folders: Path, tmp_path: Path

@@ -65,7 +65,7 @@ def transfer() -> str:
 
     lines += [
         "",
-        f"Three classes, {', '.join(found['classes'])}, of faces that it never learnt from; mean recall on {tested:,} "
+        f"Three classes, {', '.join(found['classes'])}, of faces that the model never learnt from; mean recall on {tested:,} "
         f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
         f"({source(found)}). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
         "`base`; longer ones from scratch would come nearer.",

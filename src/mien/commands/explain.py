@@ -69,7 +69,7 @@ def explain(
         detector_size=detector_size,
         max_pixels=max_pixels,
         threads=threads,
-        prior=None if prior is None else parse_prior(prior),
+        prior=parse_prior(prior),
     )
     found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=faces)
     if not found:

@@ -82,7 +82,7 @@ def predict(
         max_faces=max_faces,
         max_pixels=max_pixels,
         threads=threads,
-        prior=None if prior is None else parse_prior(prior),
+        prior=parse_prior(prior),
     )
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]

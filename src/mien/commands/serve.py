@@ -82,7 +82,7 @@ def serve(
         threads=threads,
         max_faces=limits.max_faces,
         max_pixels=limits.max_pixels,
-        prior=None if prior is None else parse_prior(prior),
+        prior=parse_prior(prior),
     )
     shown = f"[{host}]" if ":" in host else host
     names = frozenset({"localhost", "127.0.0.1", "[::1]", shown}) if local else None

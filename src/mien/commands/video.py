@@ -71,7 +71,7 @@ def video(
         model,
         detector_size=detector_size,
         threads=threads,
-        prior=None if prior is None else parse_prior(prior),
+        prior=parse_prior(prior),
     )
     reader = VideoReader(
         clip,

@@ -91,9 +91,8 @@ def _run(
     folder = out / recipe.name
     start = recipe
     if recipe.first:
-        before = str(
-            (out / load_recipe(recipe.first).name).absolute()
-        )  # else it may be the name of a shipped one
+        # Absolute, since "base" alone would be the model that ships.
+        before = str((out / load_recipe(recipe.first).name).absolute())
         teachers = recipe.teachers or ((before,) if recipe.teacher_weight else ())
         start = replace(recipe, first="", init=before, teachers=teachers)
     start = with_network(start)
