@@ -56,7 +56,8 @@ def finish(
     recipe.save(folder / "recipe.toml")
     exported = as_exported(network, recipe)
     history = read_history(folder / "history.csv")
-    draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces")
+    known = "" if held["held_out"] else ", validation faces learnt too"
+    draw_curves(history, folder / "history.png", f"{recipe.name}: {len(training):,} faces{known}")
     summary = {
         "versions": provenance.versions(recipe),
         "commit": provenance.commit(),
