@@ -23,7 +23,7 @@ from mien.classify import Classifier
 from mien.datasets import Dataset, read_dataset, split_validation
 from mien.train.finish import finish
 from mien.train.fit import fit, predict_logits
-from mien.train.journal import read_history
+from mien.train.journal import draw_curves, read_history
 from mien.train.processes import launch
 from mien.train.recipe import load_recipe
 
@@ -44,6 +44,7 @@ def main(data: str, out: str, name: str = "plain") -> None:
     finish(network, training, split_validation(training)[1], recipe, folder, fabric, held=held)
     classifier = Classifier(folder)
     history = read_history(folder / "history.csv")
+    draw_curves(history, folder / "history.png", f"{name}: {len(training):,} faces, validation on PublicTest")
     # In an epoch; what fills no batch is left out.
     shown = len(training) // recipe.batch_size * recipe.batch_size
     result = {

@@ -14,6 +14,9 @@ from mien.datasets import FERPLUS_COLUMNS
 from mien.labels import EXPRESSIONS
 from support import EXAMPLES, TINY, drawn_face, write_own_model
 
+# What is tested is what the CPU does, one process or several, whatever machine it is.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 # Examples may take long on a machine that does something else.
 settings.register_profile("mien", deadline=None)
 settings.load_profile("mien")

@@ -53,6 +53,18 @@ def test_the_fewer_pixels_a_face_had_the_less_it_is_believed(examples: Path):
         assert np.allclose(reading.sum(axis=1), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("threads", [0, -3, 1025, 100_000])
+def test_impossible_numbers_of_threads_are_refused(threads: int):
+    with pytest.raises(ConfigError, match=f"threads {threads}: choose 1 to 1024, or None"):
+        Classifier("nano", threads=threads)
+
+
+def test_what_its_file_states_is_kept(own_model: Path):
+    stated = Classifier(own_model).metadata
+    assert stated["mien.name"] == "own"
+    assert json.loads(stated["mien.expressions"]) == list(OWN)
+
+
 def test_a_damaged_model_is_refused_by_name(tiny_model: Path, tmp_path: Path):
     content = bytearray((tiny_model / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 1

@@ -539,6 +539,29 @@ def test_standard_input_is_drawn_on_too(tmp_path: Path):
     assert (tmp_path / "drawn" / "stdin.jpg").exists()
 
 
+def test_what_is_drawn_on_standard_input_may_lie_beside_us(tmp_path: Path):
+    content = save(tmp_path / "p.png").read_bytes()
+    arguments = (*MIEN, "predict", "-", "--annotate", ".", "--format", "json", *FACES)
+    done = subprocess.run(arguments, input=content, capture_output=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"p.png", "stdin.jpg"}
+
+
+def test_a_link_that_leads_in_a_circle_is_told_and_the_rest_drawn(here: Callable, tmp_path: Path):
+    save(tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    code, printed, complaints = here(
+        "predict",
+        tmp_path / "loop.png",
+        tmp_path / "a.png",
+        *("--annotate", tmp_path / "drawn", "--format", "csv", *FACES),
+    )
+    assert (code, len(complaints)) == (1, 1)
+    assert "loop.png: cannot be opened (" in complaints[0]
+    assert "a.png" in printed
+    assert (tmp_path / "drawn" / "a.jpg").exists()
+
+
 def test_the_command_has_the_defaults_of_the_recognizer():
     ours, theirs = inspect.signature(predict).parameters, inspect.signature(Recognizer).parameters
     shared = ours.keys() & theirs.keys()

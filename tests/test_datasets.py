@@ -1,4 +1,6 @@
 import csv
+import io
+import struct
 from pathlib import Path
 from zlib import crc32
 
@@ -110,6 +112,35 @@ def test_csv_and_parquet_give_the_same_faces_labels_and_votes(
 
 def test_csv_without_votes_has_none(tmp_path: Path):
     assert read_dataset(write_csv(tmp_path, votes=False)).votes is None
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_split_on_which_nobody_voted_has_no_votes(tmp_path: Path, form: str):
+    if form == "csv":
+        path = write_csv(tmp_path, votes=True)
+        lines = (path / "fer2013new.csv").read_text().splitlines()
+        lines = [f"Training,,{','.join('0' * 10)}" if "Training" in line else line for line in lines]
+        (path / "fer2013new.csv").write_text("\n".join(lines) + "\n")
+    else:
+        path = write_parquet(tmp_path)
+        table = pq.read_table(path).to_pylist()
+        pq.write_table(
+            pa.Table.from_pylist(
+                [row | {"ferplus_votes": [0] * 10} if row["usage"] == "Training" else row for row in table]
+            ),
+            path,
+        )
+    assert read_dataset(path, "train").votes is None
+    votes = read_dataset(path, "test").votes
+    assert votes is not None
+    assert (votes.sum(axis=1) == 10).all()
+
+
+@pytest.mark.parametrize("name", ["fer2013.CSV", "fer2013.Parquet"])
+def test_an_ending_may_be_in_capitals(tmp_path: Path, name: str):
+    made = write_parquet(tmp_path) if "Parquet" in name else write_csv(tmp_path, votes=False) / "fer2013.csv"
+    made.rename(tmp_path / name)
+    assert len(read_dataset(tmp_path / name)) == 12
 
 
 def test_folders(made_folders: Path):
@@ -276,10 +307,23 @@ def test_no_faces_are_found_in_tables(tmp_path: Path):
         read_dataset(write_csv(tmp_path, votes=False), find_faces=True)
 
 
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that claims this size, and holds nothing of its pixels."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc32(name + data))
+        for name, data in chunks
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"image": b"no picture"}, "not a readable picture"),
+        ({"image": png_of(30_000, 30_000)}, r"not a readable picture \(30000×30000 is more than the limit"),
+        ({"image": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 48\n"}, r"not .* \(is not a JPEG, PNG"),
+        ({"image": png(np.zeros((48, 49), np.uint8))}, "49×48 pixels; FER-2013's faces are 48×48"),
         ({"image": None}, r"its image is no bytes of a picture \(NoneType\)"),
         ({"emotion": "content"}, "'content' is none of angry"),
         ({"ferplus_votes": [1] * 5}, r"not ten votes, whole numbers of people \(found \[1, 1, 1, 1, 1\]\)"),
@@ -313,6 +357,16 @@ def test_pictures_in_records_are_told(tmp_path: Path):
     }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
     with pytest.raises(DatasetError, match=r"no bytes of a picture \(dict\)"):
+        read_dataset(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("usage", [["Training"], {"name": "Training"}], ids=str)
+def test_usages_that_are_no_words_are_told(tmp_path: Path, usage: list[str] | dict[str, str]):
+    row = {"usage": usage, "emotion": "sad", "image": b"", "ferplus_votes": [1] * 10}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
+    with pytest.raises(
+        DatasetError, match=r"x\.parquet: its column 'usage' must hold words such as Training"
+    ):
         read_dataset(tmp_path / "x.parquet")
 
 
@@ -446,6 +500,13 @@ def test_a_majority_has_more_votes_than_all_others_that_count(counts: list[int])
     winner = int(crowd_majority(np.array([counts], np.uint8))[0])
     if winner >= 0:
         assert counts[winner] > sum(count for k, count in enumerate(counts) if k != winner and count > 1)
+
+
+@pytest.mark.fer2013
+def test_the_real_faces_are_read_to_the_bit(fer2013: Path):
+    images = pq.read_table(fer2013, columns=["usage", "image"]).slice(0, 500).to_pylist()
+    shown = [np.asarray(Image.open(io.BytesIO(row["image"]))) for row in images if row["usage"] == "Training"]
+    assert np.array_equal(read_dataset(fer2013).images[: len(shown)], shown)
 
 
 @pytest.mark.fer2013

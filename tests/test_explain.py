@@ -15,7 +15,7 @@ from mien.explain import FALLS, RISES, Explanation, draw_explanations, explain, 
 from mien.image import read_image
 from mien.labels import EXPRESSIONS
 from mien.model_file import find_model, seal
-from mien.recognize import Recognizer
+from mien.recognize import Recognizer, predict
 
 PATCH = (slice(28, 40), slice(12, 36))
 """Rows and columns that the made-up model looks at: about where a mouth is."""
@@ -239,6 +239,20 @@ def test_pictures(examples: Path):
         assert explanation.crop.shape == (240, 240)
         assert explanation.strongest == max(np.abs(values).max() for values in explanation.maps.values())
     assert explain(examples / "coffee.jpg", recognizer=recognizer) == []
+
+
+def test_the_models_are_loaded_once_for_all_functions(examples: Path, monkeypatch: pytest.MonkeyPatch):
+    loaded: list[Recognizer] = []
+    made = Recognizer.__init__
+
+    def counted(recognizer: Recognizer, *arguments, **options) -> None:
+        loaded.append(recognizer)
+        made(recognizer, *arguments, **options)
+
+    predict(examples / "coffee.jpg")
+    monkeypatch.setattr(Recognizer, "__init__", counted)
+    assert explain(examples / "coffee.jpg") == []
+    assert loaded == []
 
 
 def test_what_is_too_large_for_the_recognizer_is_not_decoded(examples: Path):

@@ -270,6 +270,7 @@ def test_other_crops_are_refused(crops_only: Recognizer, crops: np.ndarray):
         ({"threads": 0}, ConfigError),
         ({"threads": -1, "detector": "none"}, ConfigError),
         ({"threads": 100_000, "detector": "none"}, ConfigError),
+        ({"threads": 100_000}, ConfigError),
     ],
     ids=str,
 )

@@ -26,7 +26,7 @@ PROBES = {
 }
 USES = {
     "base": "The model that mien uses unless told otherwise.",
-    "nano": "A model for browsers and small boards: the smallest file, at some cost in accuracy. It computes in floats: where a "
+    "nano": "A model for small boards and small downloads: the smallest file, at some cost in accuracy. It computes in floats: where a "
     "processor is quick with 8-bit integers, `base` takes hardly longer.",
 }
 
@@ -74,7 +74,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
     size = file_size((folder / "model.onnx").stat().st_size)
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
-    seen = "" if recipe.hold_out else " (of faces that it learns from too)"
+    seen = "" if recipe.hold_out else ", which this model has learnt too, so that they are too high"
     operations = f" and {trained['macs'] / 1e6:,.0f} million multiplications a face"
     return f"""<!-- Written by tools/write_card.py from metrics.json and evaluation.json. Do not edit by hand. -->
 # {name}
@@ -88,9 +88,9 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 | `model.onnx` | what inference reads: grey levels in, three readings out, each with its temperature; sealed with its SHA-256 |
 | `model.safetensors` | the weights in 16 bits, for training on |
 | `recipe.toml` | what was trained, and how |
-| `metrics.json` | of the training run: measures on the part of Training on which everything was chosen{seen} |
+| `metrics.json` | of the training run: measures on the validation tenth of Training{seen} |
 | `evaluation.json` | every number of this card, by `mien evaluate` on PublicTest |
-| `history.csv` | loss and validation accuracy{seen} by epoch |
+| `history.csv` | loss and validation accuracy by epoch{seen} |
 
 ## Without mien
 
@@ -103,7 +103,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 | out | `crowd` | float32 (N, 10) | {", ".join(CROWD)} |
 | out | `fer2013` | float32 (N, 7) | as `probabilities` |
 
-Each row sums to 1: softmax, temperatures{" and the mirror image" if recipe.mirror else ""} are in the file. What is not: that faces of less than 48 pixels \
+Each row sums to 1: softmax, temperatures{" and the mirror image" if recipe.mirror else ""} are in the file. What is not: that faces of less than 32 pixels \
 are believed less, and a prior, which `mien` computes from the file's metadata.
 
 Licence: MIT. The pictures it learnt from were gathered for research and are not passed on."""
@@ -138,7 +138,8 @@ def data(trained: dict[str, Any]) -> str:
     return f"""## Data
 
 {trained["training_faces"]:,} faces of FER-2013's Training part, {votes}; {which}. \
-Nothing was learnt from or chosen on PublicTest or PrivateTest. FER-2013 is an image search of 2013, small and grey. \
+Nothing was learnt from or chosen by PublicTest or PrivateTest. FER-2013 was gathered by an image search in 2013: its \
+pictures are small and grey. \
 Whom it shows was not measured here: no number below says how the model does by age, sex or skin colour."""
 
 
@@ -147,7 +148,7 @@ def numbers(name: str, measured: dict[str, Any], recipe: Recipe) -> str:
     lines = [
         "## Numbers",
         "",
-        f"`mien evaluate DATA --model {name} --split PublicTest`; {recipe.looks}; "
+        f"`mien evaluate DATA --model {name} --split PublicTest --robustness`; {recipe.looks}; "
         f"{measured['protocol']['intervals']}.",
         "",
         "| reading | held against | n | accuracy | mean recall | macro F1 | right in the first two |",
@@ -301,8 +302,8 @@ def reproduce(name: str, folder: Path, trained: dict[str, Any]) -> str:
     return f"""## How to measure it again, and to train one like it
 
 ```
-make reproduce DATA=fer2013.parquet      # every number of this card, and what differs
-mien train fer2013.parquet --recipe {where}/recipe.toml
+make reproduce DATA=fer2013-dev.parquet      # every number of this card, and what differs
+mien train fer2013-dev.parquet --recipe {where}/recipe.toml
 ```
 {f"It learnt from {learnt} as that was then; the command learns from today's. " if learnt else ""}Trained with mien {versions["mien"]} and PyTorch {versions["torch"]}: {took}. What each number means: \
 `docs/evaluation.md` of the repository."""

@@ -69,6 +69,7 @@ class Classifier:
         name: the model's name, as its file states it.
         size: side in pixels of the faces it reads.
         classes: the words of its answer: `mien.labels.EXPRESSIONS`, or the classes it was trained on.
+        metadata: all that its file states of it, by keys such as ``mien.name``.
     """
 
     def __init__(
@@ -89,8 +90,11 @@ class Classifier:
 
         Raises:
             ModelError: there is no such model, or its hash, labels or shapes do not fit.
-            ConfigError: the prior does not fit the model's expressions, or the model does not state its own.
+            ConfigError: the prior does not fit the model's expressions, or the model does not state its own; or
+                `threads` is out of range.
         """
+        if threads is not None and not 1 <= threads <= 1024:
+            raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
         ort = onnx_runtime()
 
         path = find_model(model)
@@ -110,6 +114,7 @@ class Classifier:
         metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.size, self.classes = _check(str(path), self._session, metadata)
         self.name = metadata["mien.name"]
+        self.metadata = metadata
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._trust = _read_trust(str(path), metadata["mien.trust"], len(self.classes), self._outputs)
         self._shares: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None

@@ -10,12 +10,11 @@ The shapes are told apart by looking:
 """
 
 import csv
-import io
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -103,7 +102,7 @@ def read_dataset(
 
     Pictures in folders may have any size and colour: they are made grey and 48×48, not distorted. Those that
     cannot be read are left out, and named in the data set's `skipped`. Parquet and CSV files are FER-2013's, and
-    a damaged row in them is an error.
+    a damaged row in them is an error. Where nobody voted on any face of the split, it has no votes.
 
     Args:
         path: a folder of folders (see this module's first lines), the challenge's CSV file (or the folder that
@@ -121,6 +120,9 @@ def read_dataset(
     if split not in SPLITS:
         raise ConfigError(f"no split is called {split!r}: choose one of {', '.join(SPLITS)}")
     data = _reader(Path(path), find_faces, allow_empty)(split)
+    # Who has no votes must fill the column of a Parquet file with something, and takes zeros.
+    if data.votes is not None and not data.votes.any():
+        data = replace(data, votes=None)
     if len(data) == 0 and not allow_empty:
         why = f": none of its pictures can be used ({data.skipped[0]})" if data.skipped else ""
         raise DatasetError(f"{path}: the split {split!r} has no images{why}")
@@ -131,12 +133,13 @@ def _reader(path: Path, find_faces: bool, allow_empty: bool) -> Callable[[str], 
     # os.path, not Path, asks what lies there: Path raises where a folder may not be entered or a name is too long.
     is_folder = os.path.isdir(path)  # noqa: PTH112
     table = path / "fer2013.csv" if is_folder else path
-    if table.suffix in (".csv", ".parquet") and os.path.isfile(table):  # noqa: PTH113
+    suffix = table.suffix.lower()
+    if suffix in (".csv", ".parquet") and os.path.isfile(table):  # noqa: PTH113
         if find_faces:
             raise ConfigError(
                 f"{path}: holds faces that are cut out; faces are found in folders of photographs"
             )
-        return lambda split: (_read_csv if table.suffix == ".csv" else _read_parquet)(table, split)
+        return lambda split: (_read_csv if suffix == ".csv" else _read_parquet)(table, split)
     if is_folder and (_has_splits(path) or len(_subfolders(path)) >= 2):
         return lambda split: _read_folders(path, split, find_faces, allow_empty)
     found = _contents(path) if os.path.exists(path) else "nothing: it does not exist, or cannot be reached"  # noqa: PTH110
@@ -251,7 +254,13 @@ def _read_parquet(path: Path, split: str) -> Dataset:
         table = pq.read_table(path, columns=["usage", "emotion", "image", "ferplus_votes"])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(f"{path}: not a Parquet file of FER-2013 ({_first_line(error)})") from error
-    chosen = np.flatnonzero(pc.is_in(table["usage"].cast(pa.string()), pa.array(SPLITS[split])).to_numpy())
+    try:
+        usages = table["usage"].cast(pa.string())
+    except pa.ArrowException as error:
+        raise DatasetError(
+            f"{path}: its column 'usage' must hold words such as {', '.join(SPLITS[split])} ({_first_line(error)})"
+        ) from error
+    chosen = np.flatnonzero(pc.is_in(usages, pa.array(SPLITS[split])).to_numpy())
     images, labels, votes = [], [], []
     for row, record in zip(chosen.tolist(), table.take(pa.array(chosen)).to_pylist(), strict=True):
         where = f"{path}, row {row}"
@@ -259,7 +268,7 @@ def _read_parquet(path: Path, split: str) -> Dataset:
             raise DatasetError(
                 f"{where}: its image is no bytes of a picture ({type(record['image']).__name__})"
             )
-        images.append(_face(io.BytesIO(record["image"]), where))
+        images.append(_face(record["image"], where))
         labels.append(_label(record["emotion"], where))
         votes.append(_ten_votes(record["ferplus_votes"], where))
     return Dataset(_stack(images), np.array(labels, dtype=np.int64), _in_our_order(votes))
@@ -349,15 +358,15 @@ def _in_our_order(votes: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.array(votes, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
 
 
-def _face(file: io.BytesIO, name: str) -> NDArray[np.uint8]:
+def _face(content: bytes, where: str) -> NDArray[np.uint8]:
     try:
-        with Image.open(file) as image:
-            face = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DatasetError(f"{name}: not a readable picture ({_first_line(error)})") from error
-    if face.shape != (SIDE, SIDE):
-        raise DatasetError(f"{name}: {face.shape[1]}×{face.shape[0]} pixels; FER-2013's faces are 48×48")
-    return face
+        image = read_image(content)
+    except ImageError as error:
+        reason = str(error).removeprefix("<bytes>: ")
+        raise DatasetError(f"{where}: not a readable picture ({reason})") from error
+    if image.shape[:2] != (SIDE, SIDE):
+        raise DatasetError(f"{where}: {image.shape[1]}×{image.shape[0]} pixels; FER-2013's faces are 48×48")
+    return np.asarray(Image.fromarray(image).convert("L"))
 
 
 def _label(name: str, where: str) -> int:

@@ -30,7 +30,7 @@ from mien.align import align_faces, crop_sides, whole_picture
 from mien.classify import Classifier
 from mien.errors import ConfigError
 from mien.image import ImageSource, read_image
-from mien.recognize import Recognizer
+from mien.recognize import Recognizer, default_recognizer
 from mien.result import percent
 
 _PLACES: Final = 7  # along each side; with 8, the design would need twice the readings
@@ -97,7 +97,7 @@ def explain(
     """
     if max_faces < 1:
         raise ConfigError(f"max_faces {max_faces}: choose 1 or more")
-    recognizer = recognizer or _default_recognizer()
+    recognizer = recognizer or default_recognizer()
     classifier = recognizer.classifier
     words = classifier.classes
     _check_expressions(expressions or (), classifier)
@@ -296,8 +296,3 @@ def _between_places(size: int) -> NDArray[np.float64]:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
-
-
-@cache
-def _default_recognizer() -> Recognizer:
-    return Recognizer()

@@ -61,14 +61,13 @@ class Recognizer:
         """
         if max_pixels < 1:
             raise ConfigError(f"max_pixels {max_pixels}: choose 1 or more")
-        if threads is not None and not 1 <= threads <= 1024:
-            raise ConfigError(f"threads {threads}: choose 1 to 1024, or None")
+        # Before the detector: it is told here what is wrong with the number of threads.
+        self._classifier = Classifier(model, threads=threads, prior=prior)
         self._detector = (
             create_detector(detector, size=detector_size, max_faces=max_faces, threads=threads)
             if isinstance(detector, str)
             else detector
         )
-        self._classifier = Classifier(model, threads=threads, prior=prior)
         self._max_pixels = max_pixels
 
     @property
@@ -271,11 +270,12 @@ def predict(image: ImageSource) -> Faces:
     Raises:
         ImageError: the picture cannot be read.
     """
-    return _default_recognizer().predict(image)
+    return default_recognizer().predict(image)
 
 
 @cache
-def _default_recognizer() -> Recognizer:
+def default_recognizer() -> Recognizer:
+    """The recogniser of all functions that are given none: the default models, loaded at the first call."""
     return Recognizer()
 
 

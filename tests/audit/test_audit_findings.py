@@ -1,7 +1,10 @@
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from faults import make_faulty_table, make_own_folders
 from PIL import Image
@@ -177,12 +180,71 @@ def test_the_challenges_csv(tmp_path: Path):
         assert found.pictures.votes is None
 
 
+def test_a_film_in_which_every_face_is_like_every_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """All its pairs, each with its numbers, would take hundreds of bytes apiece."""
+    monkeypatch.setattr("mien.audit.duplicates._BLOCK", 64)
+    monkeypatch.setattr("mien.audit.duplicates._MANY", 1_000)
+    random = np.random.default_rng(0)
+    film = (drawn_face(0, random) + random.normal(0, 4, (500, 48, 48))).clip(0, 255).astype(np.uint8)
+    for number, face in enumerate(film):
+        path = tmp_path / ("asleep", "awake")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(face).save(path)
+    tracemalloc.start()
+    try:
+        found = audit(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {(finding.issue, finding.group) for finding in found.findings} == {("near_duplicate", 1)}
+    assert len(found.findings) == 500
+    assert peak < 16 << 20
+
+
 def test_a_picture_in_two_tests_is_for_a_person_to_judge(tmp_path: Path):
     face = drawn_face(0, np.random.default_rng(0))
     pixels = " ".join(map(str, face.ravel()))
     (tmp_path / "x.csv").write_text(f"emotion,pixels,Usage\n0,{pixels},PublicTest\n0,{pixels},PrivateTest\n")
     found = audit(tmp_path / "x.csv")
     assert rows(found, "leak") == {"PublicTest 0": "review", "PrivateTest 0": "review"}
+
+
+def test_an_ending_may_be_in_capitals(tmp_path: Path):
+    pixels = " ".join(map(str, drawn_face(0, np.random.default_rng(0)).ravel()))
+    lines = [f"0,{pixels},{usage}" for usage in ("Training", "PublicTest")]
+    (tmp_path / "fer2013.CSV").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
+    assert audit(tmp_path / "fer2013.CSV").pictures.splits == ("train", "PublicTest")
+
+
+def test_votes_on_one_split_alone_are_looked_at(faulty_table: Path, tmp_path: Path):
+    rows_of = pq.read_table(faulty_table).to_pylist()
+    nobody = [row | {"ferplus_votes": [0] * 10} if row["usage"] != "Training" else row for row in rows_of]
+    pq.write_table(pa.Table.from_pylist(nobody), tmp_path / "x.parquet")
+    found = audit(tmp_path / "x.parquet")
+    assert rows(found, "not_a_face") == {"train 8": "review"}
+    assert rows(found, "label_without_votes") == {"train 2": "review", "train 8": "review"}
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "says"),
+    [
+        ("x.csv", '"', r"not a readable CSV file \(field larger than field limit"),
+        ("x.parquet", ["Training"], "its column 'usage' must hold words"),
+    ],
+)
+def test_a_table_whose_usages_cannot_be_read_is_told_as_its_reader_tells_it(
+    tmp_path: Path, name: str, usage: str | list[str], says: str
+):
+    pixels = " ".join(map(str, drawn_face(0, np.random.default_rng(0)).ravel()))
+    if name == "x.csv":
+        # After a stray quote, all the rest is one field.
+        lines = ["emotion,pixels,Usage", f"0,{pixels},{usage}Training", *[f"0,{pixels},Training"] * 20]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    else:
+        row = {"usage": usage, "emotion": "sad", "image": b"", "ferplus_votes": [1] * 10}
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    with pytest.raises(DatasetError, match=rf"{name}: {says}"):
+        audit(tmp_path / name)
 
 
 @pytest.mark.parametrize("alike", [0.2, 1.0, float("nan")])

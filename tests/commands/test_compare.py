@@ -30,7 +30,7 @@ def test_photographs_are_compared_by_their_faces(examples: Path, tmp_path: Path)
     assert compared[0] != compared[1]
 
 
-@pytest.mark.parametrize("ending", ["json", "html"])
+@pytest.mark.parametrize("ending", ["json", "html", "JSON", "Html"])
 def test_side_by_side(
     peers: list[str],
     ending: str,
@@ -47,11 +47,28 @@ def test_side_by_side(
     assert "against glad" in said
     assert "+0.0 (" in said
     assert "one person" in said
-    if ending == "json":
+    if ending.lower() == "json":
         record = json.loads(out.read_text())
         assert record["truths"]["original_labels"]["against_first"][0]["only_other_right"] == 6
     else:
         assert "glad and even, side by side" in out.read_text()
+
+
+def test_pictures_that_cannot_be_read_are_told(
+    examples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for word in EXPRESSIONS:
+        (tmp_path / "data" / "test" / word).mkdir(parents=True)
+        shutil.copy(examples / "grace_hopper.jpg", tmp_path / "data" / "test" / word)
+    options = {"data": tmp_path / "data", "out": tmp_path / "side.json", "threads": 1}
+    assert compare("nano", "nano", **options) == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "data" / "test" / "fear" / "torn.jpg").write_bytes(b"no picture")
+    assert compare("nano", "nano", **options) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mien: 1 pictures skipped; the first: ")
+    assert "torn.jpg" in said
+    assert json.loads((tmp_path / "side.json").read_text())["n"] == len(EXPRESSIONS)
 
 
 def test_wrong_use(peers: list[str], voted: Path, tmp_path: Path):

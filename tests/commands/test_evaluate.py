@@ -100,6 +100,12 @@ def test_a_training_part_that_cannot_be_read_is_told(
     assert "copies of faces in Training were not looked for: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("threads", [0, -3, 100_000])
+def test_impossible_numbers_of_threads_are_told(voted: Path, tmp_path: Path, threads: int):
+    with pytest.raises(ConfigError, match=f"threads {threads}: choose 1 to 1024, or None"):
+        evaluate(voted, model="nano", split="PublicTest", out=tmp_path / "report", threads=threads)
+
+
 def test_wrong_use(voted: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="no model 'nothing'"):
         evaluate(voted, model="nothing", split="PublicTest", out=tmp_path / "report")

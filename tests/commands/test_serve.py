@@ -1,3 +1,4 @@
+import re
 import signal
 import socket
 import subprocess
@@ -56,8 +57,11 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
             serve(port=port)
     with pytest.raises(ConfigError, match="--port 99999: choose 1 to 65535, or 0"):
         serve(port=99_999)
-    with pytest.raises(ConfigError, match=r"--host nowhere\.invalid: .*name an address of this computer"):
-        serve(host="nowhere.invalid", insecure=True)
+    for host in ("nowhere.invalid", "a..b", f"{'x' * 64}.example"):
+        with pytest.raises(
+            ConfigError, match=f"--host {re.escape(host)}: .*name an address of this computer"
+        ):
+            serve(host=host, insecure=True)
 
 
 @pytest.fixture

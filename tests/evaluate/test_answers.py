@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow.parquet as pq
 import pytest
 
@@ -42,6 +43,20 @@ def test_a_models_readings_come_with_its_temperatures_and_its_hash():
     direct = Classifier("base", threads=1).classify(faces)
     assert answers.readings["crowd"].words == CROWD
     assert answers.readings["crowd"].shares == pytest.approx(direct.crowd.astype(np.float64))
+
+
+def test_the_network_is_opened_once(monkeypatch: pytest.MonkeyPatch):
+    opened: list[int] = []
+
+    class Counted(onnxruntime.InferenceSession):
+        def __init__(self, *arguments, **options):
+            opened.append(1)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Counted)
+    answers, _ = answers_of_model("nano", np.zeros((1, 48, 48), np.uint8), threads=1)
+    assert len(opened) == 1
+    assert answers.views is not None
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch):
@@ -104,6 +119,7 @@ def test_a_key_of_digits_stays_a_key(tmp_path: Path):
         (["row", "angry", "sad"], [[0, "much", "little"]], "must be numbers"),
         (["row", "angry", "sad"], [[0, "", 1.0]], "none missing"),
         (["row", "angry"], [[0, 1.0]], "needs a column for each expression"),
+        (["row", "angry", "sad", "angry"], [[0, 0.5, 0.5, 0]], "has 'angry' twice, give each column a name"),
         (["row", "image", "answer"], [[0, "no key", "sad"]], "hexadecimal"),
         (
             ["row", *CROWD_COLUMNS],

@@ -124,6 +124,22 @@ def test_folders_without_votes(made_folders: Path, tmp_path: Path):
     assert "Most disputed" not in page
 
 
+def test_one_vote_a_face_is_told_and_left_out(voted: Path, tmp_path: Path):
+    """As who has labels alone may fill the columns of votes."""
+    shutil.copytree(voted, tmp_path / "data")
+    path = tmp_path / "data" / "fer2013new.csv"
+    heading, *lines = path.read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    path.write_text("\n".join([heading, *(",".join([*row[:2], "1", *"0" * 9]) for row in cells)]) + "\n")
+    found = evaluate(tmp_path / "data", split="PublicTest", threads=1)
+    assert set(found.metrics["accuracy"]) == {"labels", "original_labels"}
+    assert not {"votes", "label_noise"} & set(found.metrics)
+    assert found.metrics["data"]["votes"] is False
+    assert any(note.startswith("no face has two FER+ votes: agreement with people") for note in found.notes)
+    write_report(found, tmp_path)
+    assert "Most disputed" not in (tmp_path / "report.html").read_text()
+
+
 def test_labels_that_do_not_fit_are_told(made_folders: Path, tmp_path: Path):
     own = tmp_path / "own" / "test"
     for source, name in (("happy", "smiling"), ("sad", "crying")):

@@ -107,10 +107,10 @@ def files(voted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 def test_files_are_enough_if_one_says_what_people_said(files: tuple[Path, Path], voted: Path, tmp_path: Path):
     mien, peer = map(str, files)
-    answers, people = gather([peer, mien], None, "test")
+    answers, people = gather([peer, mien], None)
     assert np.array_equal(people.labels, read_dataset(voted, "PublicTest").labels)
     found = compare(answers, people)
-    with_data, same = gather([peer, mien], voted, "PublicTest")
+    with_data, same = gather([peer, mien], read_dataset(voted, "PublicTest"))
     assert compare(with_data, same) == found
     assert found["truths"][ORIGINAL]["models"][0]["accuracy"]["value"] > 0.7
     assert found["truths"][ORIGINAL]["models"][0]["calibration"] is None
@@ -121,7 +121,7 @@ def test_files_are_enough_if_one_says_what_people_said(files: tuple[Path, Path],
 
 
 def test_models_and_files_side_by_side(files: tuple[Path, Path], voted: Path):
-    answers, people = gather(["base", str(files[1])], voted, "PublicTest", threads=1)
+    answers, people = gather(["base", str(files[1])], read_dataset(voted, "PublicTest"), threads=1)
     assert [one.name for one in answers] == ["base", "peer"]
     assert np.array_equal(people.labels, people_of(read_dataset(voted, "PublicTest")).labels)
     found = compare(answers, people)
@@ -132,16 +132,16 @@ def test_models_and_files_side_by_side(files: tuple[Path, Path], voted: Path):
 def test_wrong_use_is_told(files: tuple[Path, Path], voted: Path, tmp_path: Path):
     mien, peer = map(str, files)
     with pytest.raises(ConfigError, match=r"base is a model.*--data"):
-        gather(["base", peer], None, "test")
+        gather(["base", peer], None)
     with pytest.raises(ConfigError, match="none of the files has the column 'label'"):
-        gather([peer, peer], None, "test")
+        gather([peer, peer], None)
     (tmp_path / "other.csv").write_text(
         "row,answer,label\n" + "".join(f"{row},sad,angry\n" for row in range(42))
     )
     with pytest.raises(DatasetError, match=r"other\.csv, row \d+: has another label"):
-        gather([mien, str(tmp_path / "other.csv")], None, "test")
+        gather([mien, str(tmp_path / "other.csv")], None)
     (tmp_path / "short.csv").write_text("row,answer\n0,sad\n")
     with pytest.raises(DatasetError, match=r"short\.csv: is about other faces"):
-        gather([mien, str(tmp_path / "short.csv")], None, "test")
+        gather([mien, str(tmp_path / "short.csv")], None)
     with pytest.raises(DatasetError, match=r"short\.csv: has 1 rows, and the split has 42"):
-        gather([mien, str(tmp_path / "short.csv")], voted, "PublicTest")
+        gather([mien, str(tmp_path / "short.csv")], read_dataset(voted, "PublicTest"))

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from mien.datasets import Dataset
 from mien.errors import ConfigError
 from mien.evaluate.answers import Reading
-from mien.evaluate.truths import FERPLUS_7, FERPLUS_8, ORIGINAL, People, shares_for, truths_of
+from mien.evaluate.truths import FERPLUS_7, FERPLUS_8, ORIGINAL, People, people_of, shares_for, truths_of
 from mien.labels import CROWD, EXPRESSIONS
 
 
@@ -47,6 +48,17 @@ def test_a_protocol_that_no_face_passes_is_left_out():
     readings = {"probabilities": reading(EXPRESSIONS)}
     truths = truths_of(people([[3, 0, 0, 3, 0, 0, 4, 0, 0, 0]], [2]), readings)
     assert [truth.key for truth in truths] == [ORIGINAL]
+
+
+@pytest.mark.parametrize(("most", "there"), [(0, False), (1, False), (2, True)])
+def test_votes_are_there_if_two_people_saw_one_face(most: int, there: bool):
+    """One person's answer can be held against nobody's."""
+    votes = np.zeros((3, 10), np.uint8)
+    votes[0, 0], votes[1, 3] = 1, most
+    data = Dataset(np.zeros((3, 48, 48), np.uint8), np.zeros(3, np.int64), votes)
+    for said in (people_of(data), People.of_words(["sad", "happy", "sad"], votes)):
+        assert (said.votes is not None) is there
+    assert people_of(data.take(np.arange(0))).votes is None
 
 
 def test_labels_that_the_model_does_not_know_are_named():

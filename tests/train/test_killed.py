@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
 # Forks for each run, so that PyTorch is imported once. Prints where each was killed, and ends when one is done.
@@ -92,17 +93,20 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
     run(tmp_path / "whole", 0)
     story = run(tmp_path / "broken", 8)
     assert story.count("in a checkpoint") == 4, story
-    weights, histories = [], []
+    weights, states, histories = [], [], []
     for out in ("whole", "broken"):
         folder = tmp_path / out / "killed"
         assert not (folder / "checkpoint.part").exists()
         weights.append((folder / "model.safetensors").read_bytes())
         with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
             assert file.metadata()["epochs_done"] == "60"
+            states.append({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
         with (folder / "history.csv").open(newline="") as file:
             histories.append(
                 [{name: row[name] for name in row if name != "seconds"} for row in csv.DictReader(file)]
             )
-    assert weights[0] == weights[1], story
+    assert weights[0] == weights[1], story  # rounded to 16 bits; all that was trained is in the checkpoint
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items()), story
     assert histories[0] == histories[1]
     assert len(histories[0]) == 60

@@ -62,6 +62,13 @@ def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     assert chain[-1].teacher_weight == 0.25
 
 
+def test_runs_that_belong_together_draw_other_numbers():
+    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10]
+    assert [recipe.seed for recipe in stretches(load_recipe("quick"), seed=7)] == [7]
+    unchanged = [recipe.seed for recipe in stretches(load_recipe("base"))]
+    assert len(set(unchanged)) == len(unchanged)
+
+
 def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
     for name, first in (("hen", "egg"), ("egg", "hen")):
         (tmp_path / f"{name}.toml").write_text(f"first = {str(tmp_path / first) + '.toml'!r}")

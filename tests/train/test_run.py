@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,12 @@ def test_faces_that_the_start_has_learnt_are_not_called_held_out(
     assert said("after-all", init=str(tmp_path / "all")) == (False, False, True)
     assert said("after-after-all", init=str(tmp_path / "after-all")) == (False, False, True)
     assert said("all-from-nothing", hold_out=False) == (False, False, True)
-    assert has_learnt(str(tmp_path / "after-all"), split_validation(data)[1])
+    held_out = split_validation(data)[1]
+    assert has_learnt(str(tmp_path / "after-all"), held_out)
+    fewer_and_others = held_out.images.copy()
+    fewer_and_others[: len(held_out) // 2] ^= 255
+    assert has_learnt(str(tmp_path / "after-all"), replace(held_out, images=fewer_and_others))
+    assert not has_learnt(str(tmp_path / "after-all"), replace(held_out, images=held_out.images ^ 255))
     assert not has_learnt(str(tmp_path / "after-all"), split_validation(data)[0])
 
 
@@ -339,7 +345,60 @@ def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recip
     assert np.mean(readings.probabilities.argmax(axis=1) == test.labels) > 0.7
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["classes"] == ["calm", "cross", "merry"]
-    assert set(metrics["validation"]) == {"probabilities", "sha256", "held_out", "fitted_on_held_out"}
+    assert set(metrics["validation"]) == {
+        "probabilities",
+        "sha256",
+        "known_by",
+        "held_out",
+        "fitted_on_held_out",
+    }
+
+
+def test_other_labels_of_faces_to_choose_on_are_fitted_anew(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    data, recipe = read_dataset(made_folders), load_recipe(str(tiny_recipe)).changed(epochs=1)
+    metrics = train(data, recipe, tmp_path) / "metrics.json"
+    before, when = json.loads(metrics.read_text()), metrics.stat().st_mtime_ns
+    train(data, recipe, tmp_path)
+    assert metrics.stat().st_mtime_ns == when
+    held_out = {image.tobytes() for image in split_validation(data)[1].images}
+    labels = np.array(
+        [
+            (label + 1) % 7 if image.tobytes() in held_out else label
+            for image, label in zip(data.images, data.labels, strict=True)
+        ]
+    )
+    train(replace(data, labels=labels), recipe, tmp_path)
+    after = json.loads(metrics.read_text())
+    assert before["validation"]["sha256"] != after["validation"]["sha256"]
+    assert len(read_history(metrics.with_name("history.csv"))) == 1
+
+
+@pytest.mark.parametrize("everybody", [True, False])
+def test_where_nobody_voted_the_label_is_the_truth(
+    everybody: bool, made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    data = read_dataset(made_folders)
+    votes = np.zeros((len(data), 10), np.uint8)
+    if not everybody:
+        votes[::2, 3] = 8
+    recipe = load_recipe(str(tiny_recipe)).changed(epochs=1)
+    folder = train(replace(data, votes=votes), recipe, tmp_path)
+    found = json.loads((folder / "metrics.json").read_text())["validation"]
+    assert found["probabilities"]["n"] == len(split_validation(data)[1])
+    assert found["crowd"]["n"] == (0 if everybody else found["crowd"]["n"])
+    assert (found["crowd"]["accuracy"] is None) is everybody
+
+
+def test_votes_that_agree_on_nothing_are_told_before_anything_is_trained(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    data = read_dataset(made_folders)
+    split = np.tile(np.array([4, 0, 0, 4, 0, 0, 0, 0, 0, 0], np.uint8), (len(data), 1))
+    with pytest.raises(DatasetError, match=r"no face of the validation tenth .* check the votes"):
+        train(replace(data, votes=split), load_recipe(str(tiny_recipe)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_class_without_faces_is_told(made_folders: Path, tiny_recipe: Path, tmp_path: Path):

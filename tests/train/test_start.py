@@ -6,6 +6,7 @@ import torch
 
 from mien.datasets import Dataset, read_dataset
 from mien.errors import ConfigError, ModelError
+from mien.labels import EXPRESSIONS
 from mien.train.fit import fit
 from mien.train.networks import FaceNet
 from mien.train.recipe import Recipe, load_recipe
@@ -22,16 +23,17 @@ def test_the_trunk_and_fitting_heads_are_taken(tiny_model):
     recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model))
     saved = load_weights(tiny_model / "model.safetensors")
     network = FaceNet(recipe)
-    assert load_start(network, recipe) == []
+    assert load_start(network, recipe, EXPRESSIONS) == []
     assert all(torch.equal(value, saved[key]) for key, value in network.state_dict().items())
 
 
-def test_a_head_of_other_classes_is_new_and_the_trunk_is_not(tiny_model):
+@pytest.mark.parametrize("classes", [("yes", "no"), ("a", "b", "c", "d", "e", "f", "g"), EXPRESSIONS[::-1]])
+def test_a_head_of_other_classes_is_new_and_the_trunk_is_not(tiny_model, classes: tuple[str, ...]):
     recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model))
     saved = load_weights(tiny_model / "model.safetensors")
-    network = FaceNet(recipe, ("yes", "no"))
+    network = FaceNet(recipe, classes)
     before = network.labels.weight.clone()
-    assert load_start(network, recipe) == ["labels.weight", "labels.bias"]
+    assert load_start(network, recipe, classes) == ["labels.weight", "labels.bias"]
     assert torch.equal(network.labels.weight, before)
     assert torch.equal(network.trunk.stem[0][0].weight, saved["trunk.stem.0.0.weight"])
 
@@ -54,7 +56,7 @@ def test_a_frozen_trunk_stays_as_it_was_and_the_head_learns(tiny_model, tmp_path
 def test_another_trunk_is_refused(tiny_model):
     recipe = load_recipe(str(tiny_model / "recipe.toml")).changed(init=str(tiny_model), stages=(16, 24))
     with pytest.raises(ConfigError, match="its trunk is another one"):
-        load_start(FaceNet(recipe), recipe)
+        load_start(FaceNet(recipe), recipe, EXPRESSIONS)
 
 
 def test_the_network_is_that_of_the_model_started_from(tiny_model):

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState, create_trial
 
-from mien.datasets import Dataset
+from mien.datasets import Dataset, split_validation
 from mien.errors import ConfigError, MienError, ModelError
 from mien.train.journal import Epoch
 from mien.train.recipe import Recipe, load_recipe, shipped_recipes
@@ -22,7 +23,7 @@ from mien.train.tune.space import (
     with_values,
 )
 from mien.train.tune.storage import open_storage, retry
-from mien.train.tune.study import score, tune
+from mien.train.tune.study import describe, judged_from, score, tune
 
 SMALL = Recipe(name="small", stem=(4, 8), stages=(8,), blocks=1, epochs=4, sizes=(16,), batch_size=16)
 FEW = {"dropout": Range(0.0, 0.5), "batch_size": Choice((8, 16)), REFINE_SHARE: Range(0.0, 0.5)}
@@ -50,6 +51,24 @@ def search(noise: Dataset, folder: Path, space=FEW, recipe: Recipe = SMALL, tria
 
 
 # --- the space -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipe", "space", "said"),
+    [
+        (
+            {"init": "base"},
+            {"blocks": Choice((1, 2))},
+            "blocks cannot be searched: the network is that of init base",
+        ),
+        ({"model": "plain", "sizes": ()}, {"blocks": Choice((1, 2))}, "plain, which does not heed it"),
+        ({"mixup": 0.5}, {"batch_size": Choice((8, 15))}, "batch_size is 15, must be even"),
+        ({}, {"batch_size": Choice((8, 15)), "mixup": Range(0.0, 1.0)}, "batch_size is 15, must be even"),
+    ],
+)
+def test_a_space_that_the_recipe_cannot_be_tried_in_is_told(recipe: dict, space: dict, said: str):
+    with pytest.raises(ConfigError, match=said):
+        check_space(space, SMALL.changed(**recipe))
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -196,6 +215,42 @@ def test_a_trial_behind_the_others_is_stopped_and_counts(noise: Dataset, tmp_pat
     assert not (tmp_path / "trials").exists()
 
 
+def test_an_odd_number_of_faces_is_searched_by_the_space_that_comes_with_mien(noise: Dataset, tmp_path: Path):
+    odd = noise.take(np.arange(68))
+    assert len(split_validation(odd)[0]) % 2 == 1
+    recipe = SMALL.changed(epochs=1, batch_size=128)
+    study = search(odd, tmp_path, space_for(odd), recipe, trials=3)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    assert sum(trial.params["mixup"] > 0 for trial in study.trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sizes", "judged"),
+    [
+        (12, (), 3),
+        (3, (), 1),
+        (12, (16,), 3),
+        (12, (32, 48), 8),
+        (13, (32, 48, 48), 7),
+        (51, (32, 48, 48), 19),
+    ],
+)
+def test_no_trial_is_judged_before_it_has_seen_faces_of_the_last_size(epochs, sizes, judged):
+    assert judged_from(SMALL.changed(epochs=epochs, sizes=sizes)) == judged
+
+
+def test_a_trial_too_large_for_the_memory_is_dropped_and_counts(
+    noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")  # as PyTorch says it; there is no GPU here
+
+    monkeypatch.setattr("mien.train.tune.study.fit", too_large)
+    study = search(noise, tmp_path, trials=1)
+    assert study.trials[0].state == TrialState.PRUNED
+    assert describe(study.trials[0], 4) == "trial 0: dropped, the GPU has not enough memory for it"
+
+
 def test_a_trial_whose_loss_is_no_number_is_dropped_and_the_study_goes_on(noise: Dataset, tmp_path: Path):
     study = search(noise, tmp_path, {"learning_rate": Choice((1e30, 1e31))}, trials=2)
     assert [trial.state for trial in study.trials] == [TrialState.PRUNED] * 2
@@ -209,9 +264,10 @@ def test_a_recipe_that_runs_another_first_is_refused(noise: Dataset, tmp_path: P
         search(noise, tmp_path, recipe=SMALL.changed(first="small"))
 
 
-def test_a_data_set_that_no_trial_can_learn_from_ends_the_study(noise: Dataset, tmp_path: Path):
-    with pytest.raises(ConfigError, match="batch_size 4096"):
-        search(noise, tmp_path, {"batch_size": Choice((4096,))})
+def test_batches_are_no_larger_than_the_data_as_in_training(noise: Dataset, tmp_path: Path):
+    study = search(noise, tmp_path, {"batch_size": Choice((4096,))})
+    assert study.trials[0].state == TrialState.COMPLETE
+    assert study.trials[0].params == {"batch_size": 4096}
 
 
 def test_a_teacher_that_is_missing_ends_the_study(noise: Dataset, tmp_path: Path):
@@ -256,7 +312,7 @@ def test_a_trial_that_stood_still_leaves_its_folder_to_who_took_it_over(
     )
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[1].params == study.trials[0].params
-    assert list(study.trials[1].intermediate_values) == [3, 4]
+    assert list(study.trials[1].intermediate_values) == [1, 3, 4]
     assert "taken over by another process" in said[0]
     assert not (tmp_path / "trials").exists()
 
@@ -279,5 +335,5 @@ def test_a_trial_that_was_stopped_by_hand_or_a_full_disk_is_run_again_from_its_c
     study = search(noise, tmp_path)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[1].params == study.trials[0].params
-    assert list(study.trials[1].intermediate_values) == [3, 4]
+    assert list(study.trials[1].intermediate_values) == [1, 3, 4]
     assert json.loads(study.user_attrs["identity"])["space"].keys() == FEW.keys()

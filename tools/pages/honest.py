@@ -89,7 +89,7 @@ def ours() -> str:
     """Where mien's models stand, and how sure that is."""
     lines = [
         "| model | file | `fer2013`, original labels | `crowd`, FER+ majority, 8 classes | "
-        "`probabilities`, FER+ majority, 7 classes | agrees with nine people |",
+        "`probabilities`, FER+ majority, 7 classes | agrees with most of nine people |",
         "|---|---|---|---|---|---|",
     ]
     for name in shipped_models():
@@ -112,9 +112,9 @@ def ours() -> str:
     low, high = agreement["difference"]["interval_95"]
     lines += [
         "",
-        f"n = {', '.join(counts)} and {base['votes']['n']:,}; brackets are 95 % intervals. `base` agrees with nine "
-        f"people {100 * agreement['difference']['value']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) more "
-        f"often than a person does. Of its {noise['mistakes_on_original_labels']:,} mistakes on the original labels, "
+        f"n = {', '.join(counts)} and {base['votes']['n']:,}; brackets are 95 % intervals. `base` agrees "
+        f"with the plurality of nine people {100 * agreement['difference']['value']:.1f} points ({100 * low:.1f} to "
+        f"{100 * high:.1f}) more often than the tenth person does. Of its {noise['mistakes_on_original_labels']:,} mistakes on the original labels, "
         f"the FER+ majority sides with the model in {noise['crowd_sides_with_model']['share']:.1%} and with the label "
         f"in {noise['crowd_sides_with_label']['share']:.1%}.",
     ]
@@ -135,7 +135,7 @@ def peers() -> str:
             f"| {truth['title']} | {truth['n']:,} | {' | '.join(cells)} | {differences} | {chances} |"
         )
     agree = [share(votes["agreement"]["model"]) for votes in found["votes"]]
-    lines.append(f"| nine people, ten answers | {found['n']:,} | {' | '.join(agree)} | | |")
+    lines.append(f"| the plurality of nine people, ten answers | {found['n']:,} | {' | '.join(agree)} | | |")
     return "\n".join(lines)
 
 

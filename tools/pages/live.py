@@ -11,17 +11,14 @@ def video() -> str:
     lost = sum(
         film["missed"] + film["extra"] for film in found["against_searching_every_frame"]["films"].values()
     )
-    parts = ", ".join(
-        f"{part} {row['share']:.0%} ({row['milliseconds_a_frame']:.1f} ms a frame)"
-        for part, row in found["processor_time_by_part"].items()
-    )
+    parts = ", ".join(f"{part} {row['share']:.0%}" for part, row in found["processor_time_by_part"].items())
     minute = next(key for key in hour if key.startswith("resident_mib_at_minute_"))
     pace = hour["frames_a_second_of_processor_time"]
     return "\n".join(
         [
             f"**Speed:** {found['frames']}, one face, decoding included: {speed['times_real_time']:.1f} times as fast as "
-            f"it plays, {speed['processor_milliseconds_a_frame']:.1f} ms of the processor's time a frame, of which "
-            f"{parts} ({found['machine']}; {source(found)}).",
+            f"it plays, {speed['processor_milliseconds_a_frame']:.1f} ms of the processor's time a frame. "
+            f"On one thread, {parts} of the time ({found['machine']}; {source(found)}).",
             "",
             f"**Against a search of every frame:** {lost} of {faces} faces missed or found in excess; the boxes overlap "
             f"by {near['box_iou_mean']:.3f} (intersection over union, mean; 5 % of them by less than "
@@ -69,8 +66,8 @@ def serving() -> str:
         "",
         f"**Camera**, {camera['camera']}: {camera['frames_a_second']:.0f} frames a second are answered in the page in "
         f"Chromium, for {spent['browser']:.0f} ms of the processor's time in the browser and {spent['service']:.0f} ms in "
-        f"the service: the camera's share is {camera['share_of_the_browser']:.0%} ({source(camera)}). A program that "
-        f"sends frames over the socket gets {found['camera']['frames_per_second']:.0f} a second.",
+        f"the service: {camera['share_of_the_browser']:.0%} of it is the browser's ({source(camera)}). A program that "
+        f"sends frames over the socket got {found['camera']['frames_per_second']:.0f} a second in the run above.",
         "",
         f"**Hostile input:** {fuzz['sent']:,} changed uploads and frames: {fuzz['answers_of_500']} answers of 500, "
         f"{fuzz['growth']:+.1%} memory ({source(fuzz)}).",

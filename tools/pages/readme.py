@@ -10,7 +10,7 @@ def readme() -> str:
     road, speed, memory = (result(name) for name in ("road", "speed", "memory"))
     accuracy, agreement = base["accuracy"], base["votes"]["agreement"]
     lines = [
-        f"On FER-2013's PublicTest, which nothing was trained or chosen on; {looks('base')} "
+        f"On FER-2013's PublicTest, from which nothing was learnt and by which no setting was chosen; {looks('base')} "
         "(`mien evaluate fer2013-dev.parquet --split PublicTest`):",
         "",
         "| reading | held against | n | accuracy (95 % interval) | mean recall of the classes |",
@@ -43,11 +43,12 @@ def readme() -> str:
         "majority, 7 classes); if every answer were right as often as it says, chance would make it "
         f"{calibration['by_chance_95'][0]:.3f} to {calibration['by_chance_95'][1]:.3f}, 95 times in 100.",
         "",
-        "**In photographs:** the same faces enlarged to so many pixels in a picture of "
-        f"{road['picture']} that continues them, found, framed and read as in any photograph "
-        f"(`{road['command']}`):",
+        f"**In photographs:** each face enlarged to so many pixels and put into a picture of {road['picture']} whose "
+        "background continues the crop's edges, then found, framed and read as in any photograph "
+        f"(`{road['command']}`). Such pictures are harder to find faces in than real ones. Accuracies are of the "
+        "faces found: in the picture / cut out already.",
         "",
-        "| side of the face | found | `fer2013`: whole road / same faces as crops | `crowd` | `probabilities` |",
+        "| side of the face | found | `fer2013` | `crowd` | `probabilities` |",
         "|---|---|---|---|---|",
     ]
     for side, row in road["sides"].items():
@@ -59,8 +60,8 @@ def readme() -> str:
     count = memory["photographs"]
     lines += [
         "",
-        f"**Speed** ({speed['machine']}; medians of {speed['runs']}, `{speed['command']}`): detect "
-        f"{step['detect']:.0f} ms a picture, align {step['align one face']:.1f} ms and classify "
+        f"**Speed** (a photograph of 512×600; {speed['machine']}; medians of {speed['runs']}, `{speed['command']}`): "
+        f"detect {step['detect']:.0f} ms a picture, align {step['align one face']:.1f} ms and classify "
         f"{step['classify one face']:.1f} ms a face; the whole command `mien predict one.jpg` "
         f"{times['process: mien predict one.jpg']['median'] / 1000:.2f} s. "
         f"**Memory**: a peak of {memory[f'peak_mib_after_{count}']:.0f} MiB after {count:,} readings of "

@@ -45,8 +45,8 @@ def transfer() -> str:
     found = result("transfer")
     titles = {
         "scratch": "from scratch (`quick`)",
-        "whole_trunk": "`--init base`",
-        "frozen_trunk": "`--init base --trunk-rate 0`",
+        "whole_trunk": f"`--init {found['model']}`",
+        "frozen_trunk": f"`--init {found['model']} --trunk-rate 0`",
     }
     lines = [
         f"| faces of each class | {' | '.join(titles.values())} |",
@@ -68,6 +68,6 @@ def transfer() -> str:
         f"Three classes, {', '.join(found['classes'])}, of faces that the model never learnt from; mean recall on {tested:,} "
         f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
         f"({source(found)}). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
-        "`base`; longer ones from scratch would come nearer.",
+        f"`{found['model']}`; longer ones from scratch would come nearer.",
     ]
     return "\n".join(lines)

@@ -31,13 +31,13 @@ def explained() -> str:
     }
     gains = found["better_than_rise"]
     apart = " and ".join(
-        f"{row['gain']:.3f} in {name} (95 % interval {row['interval_95'][0]:.3f} to {row['interval_95'][1]:.3f})"
+        f"{row['gain']:+.3f} in {name} (95 % interval {row['interval_95'][0]:.3f} to {row['interval_95'][1]:.3f})"
         for name, row in gains.items()
     )
     lines += [
         "",
         f"Means of {found['faces']} faces. Ours beats the random map in {beats['mien_explain']}, RISE with random masks in "
-        f"{beats['rise_random_masks']}. Ours is better than RISE by {apart}. Size of the rank correlation with the maps "
+        f"{beats['rise_random_masks']}. What ours gains on RISE: {apart}. Size of the rank correlation with the maps "
         f"of the shuffled model: {found['size_of_rank_correlation_with_shuffled_weights']:.2f}, where a random map has "
         f"{found['size_of_rank_correlation_with_a_random_map']:.2f}; rank correlation with those of the face moved by a "
         f"pixel: {found['rank_correlation_moved_by_a_pixel']:.2f}.",
@@ -74,8 +74,8 @@ def audited() -> str:
     copies = found["exact_groups"]
     lines += [
         "",
-        f"In all {copies['groups']:,} groups of exact copies, {copies['redundant_pictures']:,} pictures more than one of "
-        f"each. Of the pictures labelled {worst}, {most:.0%} got not one vote for it; of "
+        f"{copies['groups']:,} groups of exact copies in all, with {copies['redundant_pictures']:,} redundant pictures. "
+        f"Of the pictures labelled {worst}, {most:.0%} got not one vote for it; of "
         f"{', '.join(f'{word} {part:.0%}' for word, part in rest)}. The suggestions take "
         f"{found['excluded_from_training']:,} of {splits['train']:,} pictures out of Training. It took "
         f"{found['cpu_seconds']:.0f} seconds of one processor core ({found['machine'].split(',')[0]}), most of it to read "

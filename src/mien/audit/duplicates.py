@@ -7,7 +7,7 @@ Here near means just what it means there, and none is missed: see `near_pairs`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,21 +20,22 @@ ALIKE: Final = 0.95
 
 _FREQUENCIES: Final = 11  # of 48 in each direction; more means fewer false alarms and longer products
 _BLOCK: Final = 2048  # pictures compared with as many others at once: some 16 MiB
+_MANY: Final = 32_768  # pairs of a block: with more, the product of all its pictures takes less time
 
 
-class Pair(NamedTuple):
-    """Two pictures that are nearly the same.
+class Pairs(NamedTuple):
+    """Pairs of pictures that are nearly the same, side by side.
 
     Attributes:
-        first: index of one.
-        second: index of the other, larger than `first`.
-        correlation: of their pixels, in (`alike`, 1].
-        mirrored: whether one of them is seen in a mirror.
+        first: int64 (P,), index of one of each.
+        second: int64 (P,), index of the other, larger than that of the first.
+        correlation: float32 (P,), of their pixels, in (`alike`, 1].
+        mirrored: whether one of each pair is seen in a mirror.
     """
 
-    first: int
-    second: int
-    correlation: float
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    correlation: NDArray[np.float32]
     mirrored: bool
 
 
@@ -51,7 +52,7 @@ def near_pairs(
     *,
     alike: float = ALIKE,
     say: Callable[[str], None] = lambda message: None,
-) -> list[Pair]:
+) -> Iterator[Pairs]:
     """All pairs of pictures whose pixels correlate above `alike`, as they are or with one of them mirrored.
 
     Two pictures of unit norm that correlate above r are nearer than √(2 − 2r), and no nearer after any
@@ -64,8 +65,9 @@ def near_pairs(
         alike: correlation above which two are near copies, in [-1, 1).
         say: is told in a few words how far the work is.
 
-    Returns:
-        The pairs, a mirrored one only if the two are not alike without a mirror.
+    Yields:
+        Pairs, some of them at a time: of a film, each picture may be like all others, and all pairs together
+        would fill the memory. A mirrored one only if the two are not alike without a mirror.
     """
     reduced = np.concatenate(
         [_low_frequencies(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
@@ -77,55 +79,100 @@ def near_pairs(
     one = np.ones_like(half)
     left = np.hstack([reduced, -half, one])
     right = {False: np.hstack([reduced, one, -half]), True: np.hstack([reduced * _MIRROR, one, -half])}
-    pairs: dict[tuple[int, int], Pair] = {}
     starts = range(0, len(images), _BLOCK)
     for start in starts:
         say(f"comparing pictures: {start:,} of {len(images):,}")
         for other in range(start, len(images), _BLOCK):
+            plain = np.zeros((_BLOCK, _BLOCK), np.bool_)  # the pairs of this block that need no mirror
             for mirrored in (False, True):
                 near = left[start : start + _BLOCK] @ right[mirrored][other : other + _BLOCK].T > least
+                near &= ~plain[: near.shape[0], : near.shape[1]]
                 first, second = np.nonzero(near)
                 first, second = first + start, second + other
                 first, second = first[first < second], second[first < second]
-                for pair in _verified(images, first, second, mirrored, alike):
-                    pairs.setdefault((pair.first, pair.second), pair)
-    return sorted(pairs.values())
+                correlation = _correlations(images, first, second, mirrored)
+                found = correlation > alike
+                first, second = first[found], second[found]
+                plain[first - start, second - other] = True
+                if len(first):
+                    yield Pairs(first, second, np.minimum(correlation[found], 1), mirrored)
 
 
-def components(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Groups of all that are joined by pairs, directly or through others: rising indices, by their first."""
-    root: dict[int, int] = {}
+class Likest:
+    """What is left of pairs when they are gone by: of each picture the likest others, and who is joined to whom.
 
-    def find(index: int) -> int:
-        root.setdefault(index, index)
-        while root[index] != index:
-            root[index] = root[root[index]]
-            index = root[index]
-        return index
+    Attributes:
+        other: int64 (splits, N), of each picture the likest in each split; N where there is none.
+        correlation: float32 (splits, N), how much the two correlate.
+        mirrored: bool (splits, N), whether one of them is seen in a mirror.
+        root: int64 (N,), the first of all pictures that a picture is joined to, directly or through others.
+    """
 
-    for first, second in pairs:
-        a, b = sorted((find(first), find(second)))
-        root[b] = a
-    groups: defaultdict[int, list[int]] = defaultdict(list)
-    for index in sorted(root):
-        groups[find(index)].append(index)
-    return sorted(groups.values())
+    def __init__(self, there: NDArray[np.bool_]) -> None:
+        """Knows of no pair.
+
+        Args:
+            there: bool (splits, N), in which splits a picture lies.
+        """
+        self._there = there
+        self.other = np.full(there.shape, there.shape[1])
+        self.correlation = np.full(there.shape, -np.inf, np.float32)
+        self.mirrored = np.zeros(there.shape, np.bool_)
+        self.root = np.arange(there.shape[1])
+
+    def add(self, pairs: Pairs) -> None:
+        """Takes pairs into account; no pair may come twice."""
+        first, second, correlation, mirrored = pairs
+        join(self.root, first, second)
+        for one, other in ((first, second), (second, first)):
+            for split, there in enumerate(self._there):
+                here = there[other]
+                self._take(split, Pairs(one[here], other[here], correlation[here], mirrored))
+
+    def _take(self, split: int, pairs: Pairs) -> None:
+        """For the first of each pair, the second if that is likelier than all before; of equals the foremost."""
+        correlation, other = self.correlation[split], self.other[split]
+        correlation_before, other_before = correlation.copy(), other.copy()
+        np.maximum.at(correlation, pairs.first, pairs.correlation)
+        other[correlation > correlation_before] = len(other)
+        likest = pairs.correlation == correlation[pairs.first]
+        np.minimum.at(other, pairs.first[likest], pairs.second[likest])
+        self.mirrored[split, other != other_before] = pairs.mirrored
 
 
-def _verified(
-    images: NDArray[np.uint8],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    mirrored: bool,
-    alike: float,
-) -> Iterable[Pair]:
-    """Those candidates that correlate above `alike` by all their pixels."""
+def join(root: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
+    """Joins each of `first` to the one beside it in `second`, with all that either is joined to already.
+
+    Args:
+        root: (N,), of each index the least that it is joined to, at first itself; is changed.
+        first: (P,), indices.
+        second: (P,), indices.
+    """
+    while len(first):
+        a, b = root[first], root[second]
+        apart = a != b
+        first, second, a, b = first[apart], second[apart], a[apart], b[apart]
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while (root[root] != root).any():
+            root[:] = root[root]
+
+
+def _correlations(
+    images: NDArray[np.uint8], first: NDArray[np.int64], second: NDArray[np.int64], mirrored: bool
+) -> NDArray[np.float32]:
+    """How much the pictures of each pair correlate by all their pixels: (P,)."""
+    others = images[:, :, ::-1] if mirrored else images
+    if len(first) > _MANY:
+        rows, columns = (slice(index.min(), index.max() + 1) for index in (first, second))
+        a, b = (_unit(part).reshape(len(part), -1) for part in (images[rows], others[columns]))
+        correlation: NDArray[np.float32] = (a @ b.T)[first - rows.start, second - columns.start]
+        return correlation
+    correlation = np.empty(len(first), np.float32)
     for start in range(0, len(first), _BLOCK):
-        a, b = first[start : start + _BLOCK], second[start : start + _BLOCK]
-        others = images[b][:, :, ::-1] if mirrored else images[b]
-        correlation = np.einsum("nij,nij->n", _unit(images[a]), _unit(others))
-        for row in np.flatnonzero(correlation > alike):
-            yield Pair(int(a[row]), int(b[row]), min(1.0, float(correlation[row])), mirrored)
+        some = slice(start, start + _BLOCK)
+        a, b = _unit(images[first[some]]), _unit(others[second[some]])
+        correlation[some] = np.einsum("nij,nij->n", a, b)
+    return correlation
 
 
 def _unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:

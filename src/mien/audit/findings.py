@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.audit.duplicates import ALIKE, Pair, components, exact_groups, near_pairs
+from mien.audit.duplicates import ALIKE, Likest, exact_groups, near_pairs
 from mien.audit.pictures import TRAIN, Pictures, read_pictures
 from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
@@ -133,15 +133,20 @@ def audit(
     groups = exact_groups(pictures.images)
     redundant = {index for group in groups for index in group[1:]}
     single = np.array([index for index in range(len(pictures)) if index not in redundant], np.int64)
-    pairs = [
-        Pair(int(single[pair.first]), int(single[pair.second]), pair.correlation, pair.mirrored)
-        for pair in near_pairs(pictures.images[single], alike=alike, say=say)
-    ]
+    place = np.empty(len(pictures), np.int64)  # of each picture, or of that which it copies, among the single
+    place[single] = np.arange(len(single))
+    for group in groups:
+        place[group] = place[group[0]]
+    there = np.zeros((len(pictures.splits), len(single)), np.bool_)
+    there[pictures.part, place] = True
+    likest = Likest(there)
+    for pairs in near_pairs(pictures.images[single], alike=alike, say=say):
+        likest.add(pairs)
     findings = [
         *_unreadable(pictures),
         *_blank(pictures),
         *_copies(pictures, groups),
-        *_near_copies(pictures, groups, pairs),
+        *_near_copies(pictures, groups, place, likest),
         *_votes(pictures),
     ]
     order = list(ISSUES)
@@ -213,32 +218,46 @@ def _in_leak(split: str, splits: Iterable[str]) -> Suggestion:
     return "keep" if TRAIN in splits else "review"
 
 
-def _near_copies(pictures: Pictures, groups: list[list[int]], pairs: list[Pair]) -> Iterable[Finding]:
-    """Near copies within a split and across splits; pairs join the first picture of each exact group."""
-    members = {group[0]: group for group in groups}
-    joined = components((pair.first, pair.second) for pair in pairs)
-    number = {index: len(groups) + place for place, group in enumerate(joined, start=1) for index in group}
-    # Of each picture, by issue: the likest other one, and all splits in which it has others.
-    likest: dict[tuple[str, int], tuple[Pair, int]] = {}
-    splits: dict[tuple[str, int], set[str]] = {}
-    for pair in sorted(pairs, key=lambda pair: -pair.correlation):
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            for index in members.get(one, [one]):
-                for twin in members.get(other, [other]):
-                    same = pictures.part[index] == pictures.part[twin]
-                    key = ("near_duplicate" if same else "near_leak", index)
-                    likest.setdefault(key, (pair, twin))
-                    splits.setdefault(key, set()).add(pictures.split_of(twin))
-    for (issue, index), (pair, twin) in likest.items():
-        split = pictures.split_of(index)
-        others = splits[issue, index] | {split}
-        suggestion: Suggestion = "review" if issue == "near_duplicate" else _in_leak(split, others)
-        note = (
-            f"labelled {pictures.label_of(index)}; correlates {pair.correlation:.3f} with "
-            f"{'the mirror image of ' if pair.mirrored else ''}{pictures.place(twin)}, "
-            f"labelled {pictures.label_of(twin)}"
-        )
-        yield Finding(issue, index, number[pair.first], suggestion, note)
+def _near_copies(
+    pictures: Pictures, groups: list[list[int]], place: NDArray[np.int64], likest: Likest
+) -> Iterable[Finding]:
+    """Near copies within a split and across splits.
+
+    Args:
+        pictures: all.
+        groups: the exact copies, whose numbers come first.
+        place: of each picture its index in `likest`, the same for exact copies.
+        likest: the near copies.
+    """
+    members: dict[int, list[int]] = {}
+    for index, here in enumerate(place.tolist()):
+        members.setdefault(here, []).append(index)
+    some = likest.other < len(members)
+    roots = np.unique(likest.root[some.any(axis=0)])
+    found = []
+    for index, (part, here) in enumerate(zip(pictures.part.tolist(), place.tolist(), strict=True)):
+        split = pictures.splits[part]
+        number = len(groups) + 1 + int(np.searchsorted(roots, likest.root[here]))
+        parts = np.flatnonzero(some[:, here]).tolist()
+        for issue, of in (("near_duplicate", {part}.intersection(parts)), ("near_leak", {*parts} - {part})):
+            if not of:
+                continue
+            less, other, best = min((-likest.correlation[p, here], int(likest.other[p, here]), p) for p in of)
+            twin = next(member for member in members[other] if pictures.part[member] in of)
+            suggestion: Suggestion = (
+                "review"
+                if issue == "near_duplicate"
+                else _in_leak(split, {split, *(pictures.splits[p] for p in of)})
+            )
+            note = (
+                f"labelled {pictures.label_of(index)}; correlates {-less:.3f} with "
+                f"{'the mirror image of ' if likest.mirrored[best, here] else ''}{pictures.place(twin)}, "
+                f"labelled {pictures.label_of(twin)}"
+            )
+            # The likest pair first, and of it first the one that comes first.
+            order = (less, min(here, other), max(here, other), here > other, index)
+            found.append((order, Finding(issue, index, number, suggestion, note)))
+    return [finding for _, finding in sorted(found, key=lambda both: both[0])]
 
 
 def _votes(pictures: Pictures) -> Iterable[Finding]:

@@ -105,13 +105,17 @@ def read_pictures(
     if not any(sizes):
         why = f" ({unreadable[0].file}: {unreadable[0].reason})" if unreadable else ""
         raise DatasetError(f"{path}: none of its pictures can be read{why}")
-    votes = [part.votes for part in parts.values() if part.votes is not None]
+    # Nobody may have voted on the faces of one split alone.
+    votes = [
+        np.zeros((len(part), len(CROWD)), np.uint8) if part.votes is None else part.votes
+        for part in parts.values()
+    ]
     return Pictures(
         path.resolve().name,
         next(iter(parts.values())).classes,
         np.concatenate([part.images for part in parts.values()]),
         np.concatenate([part.labels for part in parts.values()]),
-        np.concatenate(votes).reshape(-1, len(CROWD)) if len(votes) == len(parts) else None,
+        np.concatenate(votes) if any(part.votes is not None for part in parts.values()) else None,
         tuple(parts),
         np.repeat(np.arange(len(parts)), sizes),
         np.concatenate([np.arange(size) for size in sizes]),
@@ -133,14 +137,20 @@ def _splits(path: Path) -> list[str]:
 
 
 def _usages(table: Path) -> set[str]:
-    try:
-        if table.suffix == ".csv":
+    if table.suffix.lower() == ".csv":
+        try:
             with table.open(newline="", encoding="utf-8") as file:
                 return {record.get("Usage") or "" for record in csv.DictReader(file)}
+        except (OSError, ValueError, csv.Error):
+            return set()
+    try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
-
+    except ImportError:
+        return set()
+    try:
         return set(pq.read_table(table, columns=["usage"])["usage"].to_pylist())
-    except (ImportError, OSError, ValueError, KeyError):
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):  # lists make no set
         return set()
 
 

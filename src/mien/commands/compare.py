@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from mien.commands.evaluate import bar, share
+from mien.console import complain
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def compare(
     out: Path | None = None,
     find_faces: bool = False,
     threads: int | None = None,
-) -> None:
+) -> int:
     """Holds models and peers' predictions against the same faces, side by side.
 
     Each is held against the first with a paired bootstrap and McNemar's test, so that nobody takes noise for
@@ -47,20 +48,27 @@ def compare(
         from mien.evaluate.report import to_json, write_comparison
     except ImportError as error:
         raise ConfigError(f'comparing needs {error.name}: pip install "mien[evaluate]"') from error
+    from mien.datasets import read_dataset
+
     if len(models) < 2:
         raise ConfigError("compare needs two models or more; for one, use mien evaluate")
-    if out is not None and out.suffix not in (".json", ".html"):
+    if out is not None and out.suffix.lower() not in (".json", ".html"):
         raise ConfigError(f"--out {out}: end the name in .json or .html")
-    answers, people = gather(list(models), data, split, find_faces=find_faces, threads=threads, bar=bar)
+    faces = read_dataset(data, split, find_faces=find_faces) if data is not None else None
+    skipped = faces.skipped if faces is not None else ()
+    if skipped:
+        complain(f"{len(skipped)} pictures skipped; the first: {skipped[0]}")
+    answers, people = gather(list(models), faces, threads=threads, bar=bar)
     found = hold_against(answers, people)
     _print(found)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".json":
+        if out.suffix.lower() == ".json":
             out.write_text(to_json(found), encoding="utf-8")
         else:
             write_comparison(found, out)
         print(out)
+    return 1 if skipped else 0
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """`mien predict`: photographs in, expressions out."""
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -136,9 +137,10 @@ class _Album:
                 number += 1
             taken.add(str(path).casefold())
             self._paths[picture.path] = path
-        originals = {Path(picture.path).resolve() for picture in pictures}
-        if any(path.resolve() in originals for path in self._paths.values()) or any(
-            same(folder, original.parent) for original in originals
+        # os.path, not Path, follows the links: Path raises where they lead in a circle.
+        originals = {os.path.realpath(picture.path) for picture in pictures if picture.path != STDIN}
+        if any(os.path.realpath(path) in originals for path in self._paths.values()) or any(
+            same(folder, Path(original).parent) for original in originals
         ):
             raise ConfigError(f"--annotate {folder}: the pictures themselves lie there, name another folder")
         try:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from mien.console import complain
 from mien.errors import ConfigError
 from mien.labels import EXPRESSIONS
-from mien.train.recipe import Recipe, load_recipe, shipped_recipes, stretches
+from mien.train.recipe import Recipe, load_recipe, shipped_recipes, stretches, unheeded
 
 # Every field of a recipe, none of them set: what a person gives on the command line to change it.
 _Changes = make_dataclass(
@@ -22,7 +22,10 @@ _Changes = make_dataclass(
 if TYPE_CHECKING:
     Changes = Any
 else:
-    Changes = Annotated[_Changes, Parameter(name="*", group="Fields of the recipe", negative_iterable="no-")]
+    Changes = Annotated[
+        _Changes,
+        Parameter(name="*", group="Fields of the recipe", negative_iterable="no-", consume_multiple=True),
+    ]
 
 
 def train(
@@ -85,6 +88,10 @@ def train(
     if chosen.init and own:
         raise ConfigError(
             f"--{own[0]}: the network is that of --init {chosen.init}; leave one of the two out"
+        )
+    if deaf := [name for name in unheeded(chosen.model) if changed.get(name) is not None]:
+        raise ConfigError(
+            f"--{deaf[0]}: {chosen.model} does not heed it; leave it out, or choose another --model"
         )
     faces = read_dataset(data, "train", find_faces=find_faces)
     # Of several processes one tells, or each line would come as often as there are processes.

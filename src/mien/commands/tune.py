@@ -1,5 +1,6 @@
 """`mien tune`: many short trainings in, a better recipe out."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ def tune(
     study: str | None = None,
     space: Path | None = None,
     out: Path = Path("tune"),
+    exclude: Path | None = None,
     find_faces: bool = False,
     compile: bool = False,
 ) -> int:
@@ -52,6 +54,8 @@ def tune(
         A TOML file that says which fields to vary and how far, instead of the table in docs/tune.md.
     out
         Folder for the recipe that is found and the report.
+    exclude
+        A CSV file of mien audit: the faces it suggests to remove are left out.
     find_faces
         The pictures of your own folders are photographs: learn from the surest face in each.
     compile
@@ -78,6 +82,12 @@ def tune(
     faces = read_dataset(data, "train", find_faces=find_faces)
     if faces.skipped:
         complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
+    if exclude is not None:
+        from mien.audit.rows import exclude_rows
+
+        before = len(faces)
+        faces = exclude_rows(faces, exclude, "train")
+        complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
     check_classes(faces)
     where = spaces.space_for(faces) if given is None else given
     out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +106,10 @@ def tune(
     best = save_best(found, chosen, short.epochs, toml)
     write_report(found, toml.read_text(encoding="utf-8"), short.epochs, out / f"{name}.html")
     _print_table(found, where, chosen, best)
-    print(f"The recipe: mien train {data} --recipe {toml}")
+    again = ["mien", "train", str(data), "--recipe", str(toml)]
+    again += ["--exclude", str(exclude)] if exclude is not None else []
+    again += ["--find-faces"] if find_faces else []
+    print(f"The recipe: {shlex.join(again)}")
     print(f"The report: {out / name}.html")
     return 1 if faces.skipped else 0
 

@@ -27,8 +27,7 @@ from mien.datasets import Dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.truths import People, people_of
 from mien.labels import CROWD, EXPRESSIONS
-from mien.model_file import find_model, read_sealed
-from mien.runtime import onnx_runtime
+from mien.model_file import find_model
 
 SUFFIXES: Final = (".csv", ".parquet")
 _ONE: Final = "probabilities"
@@ -124,11 +123,10 @@ def answers_of_model(
     Raises:
         ModelError: there is no such model, or it does not fit.
     """
-    path = find_model(model)
     classifier = Classifier(model, threads=threads)
     readings = read_faces(classifier, images, advance)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    stated = _metadata(path)
+    digest = hashlib.sha256(find_model(model).read_bytes()).hexdigest()
+    stated = classifier.metadata
     names = {"answer": "probabilities"}
     temperatures = {
         names.get(name, name): float(value)
@@ -136,12 +134,6 @@ def answers_of_model(
     }
     views = int(stated["mien.views"]) if "mien.views" in stated else None
     return Answers(classifier.name, digest, readings, temperatures, views=views), classifier
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    session = onnx_runtime().InferenceSession(read_sealed(path), providers=["CPUExecutionProvider"])
-    stated: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    return stated
 
 
 def image_keys(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -220,6 +212,8 @@ def _columns(path: Path) -> dict[str, list[Any]]:
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise DatasetError(f"{path}: not a prediction file ({reason})") from error
+    if double := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+        raise DatasetError(f"{path}: has {double[0]!r} twice, give each column a name of its own")
     return {name: table[name].to_pylist() for name in table.column_names}
 
 

@@ -1,13 +1,12 @@
 """Several models on the same faces: the same table side by side, and whether a difference is more than noise."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from mien.datasets import read_dataset
+from mien.datasets import Dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.answers import Answers, answers_of_model, is_prediction_file, read_predictions
 from mien.evaluate.calibration import calibration
@@ -19,10 +18,8 @@ from mien.evaluate.votes import against_votes
 
 def gather(
     names: list[str],
-    path: Path | None,
-    split: str,
+    data: Dataset | None,
     *,
-    find_faces: bool = False,
     threads: int | None = None,
     bar: Bar = no_bar,
 ) -> tuple[list[Answers], People]:
@@ -30,9 +27,7 @@ def gather(
 
     Args:
         names: models and prediction files.
-        path: the data; None takes what people said from the first prediction file that has it.
-        split: which part of the data.
-        find_faces: its pictures are photographs, see `mien.datasets.read_dataset`.
+        data: the faces; None takes what people said from the first prediction file that has it.
         threads: CPU threads; None leaves it to ONNX Runtime.
         bar: shows how far the work is.
 
@@ -44,8 +39,7 @@ def gather(
         DatasetError: a file cannot be read, or is about other faces.
         ModelError: there is no such model.
     """
-    if path is not None:
-        data = read_dataset(path, split, find_faces=find_faces)
+    if data is not None:
         answers = []
         readers = sum(not is_prediction_file(name) for name in names)
         with bar(readers * len(data)) as advance:

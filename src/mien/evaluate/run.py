@@ -241,6 +241,10 @@ def notes_on(data: Dataset, truths: list[Truth]) -> list[str]:
             "the data has no FER+ votes: agreement with people, FER+ accuracy and label noise are left out "
             "(fer2013new.csv beside fer2013.csv brings them)"
         )
+    elif data.votes is not None and people_of(data).votes is None:
+        notes.append(
+            "no face has two FER+ votes: agreement with people, FER+ accuracy and label noise are left out"
+        )
     for truth in truths:
         present = np.bincount(truth.labels[truth.counted], minlength=len(truth.words)) > 0
         empty = [word for word, there in zip(truth.words, present, strict=True) if not there]

@@ -22,7 +22,7 @@ class People:
     Attributes:
         classes: the words of the labels.
         labels: int64 (N,), an index into `classes`.
-        votes: uint8 (N, 10), in the order of `mien.labels.CROWD`; None where there are none.
+        votes: uint8 (N, 10), in the order of `mien.labels.CROWD`; None where no face has two.
     """
 
     classes: tuple[str, ...]
@@ -34,7 +34,8 @@ class People:
         """From a word a face; the classes are FER-2013's where these suffice."""
         found = set(labels)
         classes = EXPRESSIONS if found <= set(EXPRESSIONS) else tuple(sorted(found))
-        return cls(classes, np.array([classes.index(label) for label in labels], np.int64), votes)
+        indices = np.array([classes.index(label) for label in labels], np.int64)
+        return cls(classes, indices, _comparable(votes))
 
 
 def differing(one: People, other: People) -> NDArray[np.int64]:
@@ -48,7 +49,12 @@ def differing(one: People, other: People) -> NDArray[np.int64]:
 
 def people_of(data: Dataset) -> People:
     """What people said of the faces of a data set."""
-    return People(data.classes, data.labels, data.votes)
+    return People(data.classes, data.labels, _comparable(data.votes))
+
+
+def _comparable(votes: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """Votes, if there are two of any face: an answer is held against what others gave."""
+    return None if votes is None or votes.sum(axis=1).max(initial=0) < 2 else votes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,8 +43,9 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, number)
-    except OSError as error:
-        raise ConfigError(f"--host {host}: {error.strerror}; name an address of this computer") from error
+    except (OSError, UnicodeError) as error:  # the latter where no computer could have that name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--host {host}: {reason}; name an address of this computer") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

@@ -89,7 +89,7 @@ class Answer:
 
 
 WEIGHTS = (0.5, 0.6, 0.7, 0.8)
-"""Both heads are heard: the crowd's alone is the best on FER+, and the worst on faces from elsewhere."""
+"""Both heads are heard: the crowd's alone is the best on FER+, and seldom dares what people seldom say."""
 CORRECTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 

@@ -109,7 +109,8 @@ def load_checkpoint(path: Path, state: State, identity: str) -> int:
         raise ConfigError(f"{path}: not a whole checkpoint ({error}); delete it to start afresh") from error
     if metadata.get("run") != identity:
         raise ConfigError(
-            f"{path}: of a run with another recipe or other data; delete it, or choose another folder"
+            f"{path}: of a run with another recipe, other data or another version of mien; delete it, or choose "
+            "another folder"
         )
     _restore(state, saved)
     return int(metadata["epochs_done"])

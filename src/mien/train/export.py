@@ -97,7 +97,7 @@ def export_onnx(
     classes: tuple[str, ...] = EXPRESSIONS,
     weight_bits: int = 16,
     views: int = 1,
-    examples: NDArray[np.uint8] | None = None,
+    examples: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
 ) -> None:
     """Writes the ONNX file, reads it back, and compares its answers with the network's.
 
@@ -110,8 +110,8 @@ def export_onnx(
         classes: what the columns of its answer stand for.
         weight_bits: 16 for floats, 8 for integers with a scale for each output channel.
         views: how many pictures of a face the network looks at, stored in the file.
-        examples: (N, 48, 48), faces on which the ranges of 8-bit integers are measured, in which the file then
-            computes; None: it computes in floats.
+        examples: (N, 48, 48) twice: faces on which the ranges of 8-bit integers are measured, in which the file
+            then computes, and others on which it is compared with the network; None: it computes in floats.
 
     Raises:
         ModelError: the file's answers are not the network's; what was at `path` stays there.
@@ -134,7 +134,7 @@ def export_onnx(
     model = program.model_proto
     _strip(model)
     if examples is not None:
-        model = _in_integers(model, examples)
+        model = _in_integers(model, examples[0])
     _shrink_weights(model, weight_bits)
     metadata = _metadata(readings, name, trust, leanings, classes) | {"mien.views": str(views)}
     onnx.helper.set_model_props(model, metadata)
@@ -145,7 +145,7 @@ def export_onnx(
         if examples is None:
             _compare(readings, part, outputs, PARITY[weight_bits])
         else:
-            _compare_integers(readings, part, outputs, examples)
+            _compare_integers(readings, part, outputs, examples[1])
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -194,13 +194,11 @@ def _compare(readings: Readings, path: Path, outputs: list[str], parity: float) 
                 raise ModelError(f"{path}: {key} differs from the network's by {difference:.3g}")
 
 
-def _compare_integers(
-    readings: Readings, path: Path, outputs: list[str], examples: NDArray[np.uint8]
-) -> None:
-    """Checks the file against the network on faces as it will see them."""
+def _compare_integers(readings: Readings, path: Path, outputs: list[str], faces: NDArray[np.uint8]) -> None:
+    """Checks the file against the network on faces that no range was measured on, as it will see them."""
     with torch.inference_mode():
-        wanted = readings.eval()(torch.from_numpy(examples))
-    found = Classifier(path).classify(examples)
+        wanted = readings.eval()(torch.from_numpy(faces))
+    found = Classifier(path).classify(faces)
     for key, tensor in zip(outputs, wanted, strict=True):
         apart = float(np.abs(tensor.numpy() - getattr(found, key)).sum(axis=1).mean() / 2)
         if not apart <= INTEGER_PARITY:

@@ -24,14 +24,14 @@ from mien.train.fit import predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import Recipe
-from mien.train.start import faces_sha256, save_weights
+from mien.train.start import faces_sha256, known_by, save_weights
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
 """Sides in pixels at which it is measured how far a face is believed."""
 
 EXAMPLES = 512
-"""Faces of the training part on which the ranges of integers are measured."""
+"""Faces of the training part on which the ranges of integers are measured, and of the validation part to check."""
 
 
 def finish(
@@ -71,7 +71,12 @@ def finish(
         "training_faces": len(training),
         "classes": training.classes,
         "has_votes": training.votes is not None,
-        "validation": measure(folder, validation) | {"sha256": faces_sha256(validation), **held},
+        "validation": {
+            **measure(folder, validation),
+            "sha256": faces_sha256(validation),
+            "known_by": known_by(validation),
+            **held,
+        },
     }
     (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
@@ -109,7 +114,7 @@ def export(
         classes=validation.classes,
         weight_bits=recipe.weight_bits,
         views=2 if recipe.mirror else 1,
-        examples=training.images[drawn] if recipe.integers else None,
+        examples=(training.images[drawn], validation.images[:EXAMPLES]) if recipe.integers else None,
     )
     save_weights(network, folder / "model.safetensors")
 
@@ -174,12 +179,13 @@ def _one_hot(labels: NDArray[np.int64], data: Dataset) -> torch.Tensor:
 def answer_truth(data: Dataset) -> NDArray[np.int64]:
     """What the answer is held against: the crowd's majority where it is one of the seven, else -1; (N,).
 
-    Where the data has no votes, the label.
+    Where nobody voted, the label.
     """
     if data.votes is None:
         return data.labels
     majority = crowd_majority(data.votes)
-    return np.where(majority < len(EXPRESSIONS), majority, -1)
+    truth = np.where(majority < len(EXPRESSIONS), majority, -1)
+    return np.where(data.votes.any(axis=1), truth, data.labels)
 
 
 def measure(folder: Path, data: Dataset) -> dict[str, Any]:
@@ -201,7 +207,7 @@ def count_macs(network: FaceNet) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float | int]:
+def _accuracy(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float | int | None]:
     counted = truth >= 0
     right = scores[counted].argmax(axis=1) == truth[counted]
-    return {"accuracy": round(float(right.mean()), 5), "n": int(counted.sum())}
+    return {"accuracy": round(float(right.mean()), 5) if len(right) else None, "n": int(counted.sum())}

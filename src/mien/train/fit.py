@@ -76,8 +76,11 @@ def fit(
     if with_fitting_batch(recipe, len(training), fabric) != recipe:
         raise ConfigError(f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces")
     torch.manual_seed(recipe.seed)
-    network = FaceNet(recipe, training.classes)
-    load_start(network, recipe)
+    checkpoint = folder / "checkpoint.safetensors"
+    # A checkpoint holds all weights: what timm downloaded for the first epoch is not wanted again.
+    fresh = not checkpoint.exists()
+    network = FaceNet(recipe if fresh else replace(recipe, pretrained=False), training.classes)
+    load_start(network, recipe, training.classes)
     if fabric.world_size > 1:
         share_norms(network)
         share_dropout(network, fabric)
@@ -85,7 +88,6 @@ def fit(
     average = average_of(network, recipe.ema_decay)
     optimizer = create_optimizer(network, recipe)
     state = State(network, average, optimizer)
-    checkpoint = folder / "checkpoint.safetensors"
     identity = run_identity(recipe, training)
     first_epoch = load_checkpoint(checkpoint, state, identity)
     if first_epoch == recipe.epochs:

@@ -78,7 +78,8 @@ class Recipe:
             (He et al. 2019, Data Augmentation Revisited: strong augmentation first, the true faces' look last).
         sharpness: radius within which the loss is to be low in the last, refined epochs: how far the weights go up
             the gradient before the gradient is taken (Foret et al. 2021, SAM; late epochs suffice: Zhou et al.
-            2025). Hinders learning labels by heart; doubles the time of these epochs. 0: not at all.
+            2025). Hinders learning labels by heart; doubles the time of these epochs. 0, or where no epochs are
+            refined: not at all.
         weight_bits: bits of a weight in the ONNX file: 16 (float) or 8 (integers with a scale a channel).
         integers: the ONNX file computes in 8-bit integers, with ranges measured on faces of the training part: a
             third of the time, half of the file; `weight_bits` is for what stays in floats.
@@ -251,7 +252,8 @@ def shipped_recipes() -> list[str]:
 def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
     """The recipes that one stands for: those that it wants first, then itself; all with the same changes.
 
-    Changes of `OWN_FIELDS` are its own.
+    Changes of `OWN_FIELDS` are its own. A changed seed is that of the first run, and each later one's is one more:
+    with one seed for all they would draw the same numbers, epoch by epoch.
 
     Raises:
         ConfigError: a value is impossible, a recipe wants itself first, or two of them have one name.
@@ -262,12 +264,21 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
         if first in [later.first for later in chain[1:]]:
             raise ConfigError(f"recipe {recipe.name}: {first} wants itself first")
         chain.insert(0, load_recipe(first).changed(**shared))
+    if changes.get("seed") is not None:
+        chain = [replace(run, seed=changes["seed"] + place) for place, run in enumerate(chain)]
     names = [run.name for run in chain]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(
             f"recipe {recipe.name}: two of its runs are called {twice[0]}; give it another name"
         )
     return chain
+
+
+def unheeded(model: str) -> tuple[str, ...]:
+    """Fields that say nothing to a network, which has its own layers: of those that describe networks."""
+    if model.startswith("timm/") or model == "plain":
+        return ("stem", "stages", "blocks")
+    return ("stem",) if model == "vgg" else ()
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -12,13 +12,14 @@ from lightning_fabric import Fabric
 from mien.console import complain
 from mien.datasets import Dataset, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
+from mien.labels import EXPRESSIONS
 from mien.train.checkpoint import is_done, run_identity
-from mien.train.finish import finish
+from mien.train.finish import answer_truth, finish
 from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.networks import FaceNet
 from mien.train.processes import Precision, alone_in, first_alone, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import has_learnt, start_of, with_network
+from mien.train.start import faces_sha256, has_learnt, start_of, with_network
 
 LEFT = ("model.onnx", "model.safetensors", "recipe.toml", "history.csv", "history.png")
 """Files that a run leaves, beside its checkpoint and `metrics.json`."""
@@ -54,7 +55,7 @@ def train(
         ``history.csv``, ``history.png`` and ``checkpoint.safetensors``.
 
     Raises:
-        DatasetError: a class has no faces.
+        DatasetError: a class has no faces, or no validation face's votes name an expression.
         ConfigError: the folder holds the checkpoint of another recipe, or a batch cannot be shared out.
         MienError: another process trains in the folder, or see `mien.train.fit.fit`.
     """
@@ -62,6 +63,11 @@ def train(
     chain = stretches(recipe, **(changes or {}))
     fabric = launch(devices, precision)
     training, validation = split_validation(data)
+    if not (answer_truth(validation) >= 0).any():
+        raise DatasetError(
+            f"no face of the validation tenth ({len(validation)} faces) has more than half of its votes for one "
+            f"of {', '.join(EXPRESSIONS)}: check the votes, or leave them out"
+        )
     fitting = []
     for stretch in chain:
         learnt = training if stretch.hold_out else data
@@ -97,7 +103,7 @@ def _run(
         start = replace(recipe, first="", init=before, teachers=teachers)
     start = with_network(start)
     made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
-    if _is_finished(folder, start, made, training):
+    if _is_finished(folder, start, made, training, validation):
         return
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, fabric):
@@ -142,11 +148,12 @@ def _finish(
         ) from error
 
 
-def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset) -> bool:
+def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, validation: Dataset) -> bool:
     """Whether a folder holds all that this very run would leave in it."""
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
+        same &= measured["validation"]["sha256"] == faces_sha256(validation)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
     checkpoint = folder / "checkpoint.safetensors"

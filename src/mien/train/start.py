@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mien.classify import Classifier
 from mien.datasets import Dataset
 from mien.errors import ConfigError
 from mien.model_file import find_model
@@ -36,10 +37,10 @@ def with_network(recipe: Recipe) -> Recipe:
     return replace(recipe, model=start.model, stem=start.stem, stages=start.stages, blocks=start.blocks)
 
 
-def load_start(network: FaceNet, recipe: Recipe) -> list[str]:
+def load_start(network: FaceNet, recipe: Recipe, classes: tuple[str, ...]) -> list[str]:
     """Loads the weights of the model that the recipe starts from, if it names one.
 
-    The trunk is taken whole; a head whose shape differs stays new.
+    The trunk is taken whole; a head that reads other classes, or has another shape, stays new.
 
     Returns:
         Names of the tensors that stay new.
@@ -50,9 +51,15 @@ def load_start(network: FaceNet, recipe: Recipe) -> list[str]:
     own = network.state_dict()
     if not recipe.init:
         return list(own)
+    # As many classes of other names would fit by their shape, and each would be read as another.
+    other = Classifier(recipe.init).classes != classes
     path = find_model(recipe.init).with_name("model.safetensors")
     saved = load_weights(path)
-    fitting = {key: value for key, value in saved.items() if key in own and own[key].shape == value.shape}
+    fitting = {
+        key: value
+        for key, value in saved.items()
+        if key in own and own[key].shape == value.shape and not (other and key.startswith("labels."))
+    }
     if missing := [key for key in own if key.startswith("trunk.") and key not in fitting]:
         raise ConfigError(
             f"init {recipe.init}: its trunk is another one ({len(missing)} tensors differ, as {missing[0]}); "
@@ -69,7 +76,7 @@ def start_of(recipe: Recipe, classes: tuple[str, ...]) -> FaceNet | None:
         ConfigError: see `load_start`.
     """
     network = FaceNet(replace(recipe, pretrained=False, weights=""), classes)
-    new = load_start(network, recipe)
+    new = load_start(network, recipe, classes)
     return None if new else network.eval()
 
 
@@ -85,14 +92,32 @@ def has_learnt(model: str, faces: Dataset) -> bool:
     try:
         text = find_model(model).with_name("metrics.json").read_text(encoding="utf-8")
         said = json.loads(text)["validation"]
-        return said["held_out"] is False and said["sha256"] == faces_sha256(faces)
+        return said["held_out"] is False and not set(said["known_by"]).isdisjoint(_digests(faces))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
+def known_by(faces: Dataset) -> list[str]:
+    """What a part of a data set is known by later on, though some faces may be gone and others have come.
+
+    Returns:
+        The least 64 of its faces' digests: a sample that is the same whoever draws it (Broder 1997, min-wise
+        hashing), so that two parts which have one face in a few in common have digests in common.
+    """
+    return sorted(_digests(faces))[:64]
+
+
 def faces_sha256(faces: Dataset) -> str:
-    """What a part of a data set is known by: its pixels, in their order."""
-    return hashlib.sha256(np.ascontiguousarray(faces.images).tobytes()).hexdigest()
+    """What ties files to the very faces, labels and votes that they were made with."""
+    digest = hashlib.sha256(np.ascontiguousarray(faces.images).tobytes())
+    digest.update(faces.labels.astype("<i8").tobytes())
+    if faces.votes is not None:
+        digest.update(np.ascontiguousarray(faces.votes).tobytes())
+    return digest.hexdigest()
+
+
+def _digests(faces: Dataset) -> set[str]:
+    return {hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16] for image in faces.images}
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import AveragedModel
 
 from mien.classify import Classifier, Trust
 from mien.datasets import read_dataset, split_validation
 from mien.errors import ConfigError
+from mien.train.checkpoint import State, run_identity, save_checkpoint
 from mien.train.export import Readings, Temperatures, export_onnx
-from mien.train.fit import Options, fit
+from mien.train.fit import Options, create_optimizer, fit
 from mien.train.journal import Epoch
 from mien.train.networks import FaceNet
 from mien.train.processes import share_norms
@@ -64,6 +66,19 @@ def test_faces_are_scaled_and_normalised_as_timms_configuration_says(name: str):
     for channel in range(3):
         expected = (1 - config["mean"][channel]) / config["std"][channel]
         assert seen[0][:, channel].allclose(torch.tensor(expected), atol=1e-5)
+
+
+def test_what_was_downloaded_once_is_not_wanted_again(
+    made_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    parts = split_validation(read_dataset(made_folders))
+    wanted = recipe(pretrained=True, epochs=1, batch_size=8)
+    network = FaceNet(recipe())
+    state = State(network, AveragedModel(network), create_optimizer(network, wanted))
+    save_checkpoint(tmp_path / "checkpoint.safetensors", state, run_identity(wanted, parts[0]), 1)
+    found = fit(*parts, wanted, tmp_path)  # all its epochs are done
+    assert torch.equal(found.labels.weight, network.labels.weight)
 
 
 def test_a_backbone_is_trained_exported_and_goes_on(weights: Path, made_folders: Path, tmp_path: Path):

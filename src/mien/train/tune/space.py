@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError
-from mien.train.recipe import EXPORT_FIELDS, Recipe
+from mien.train.recipe import EXPORT_FIELDS, Recipe, unheeded
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -108,6 +108,11 @@ def check_space(space: Space, recipe: Recipe) -> None:
         )
     if not space:
         raise ConfigError("space: names no field to search")
+    own = ("model", "stem", "stages", "blocks") if recipe.init else unheeded(recipe.model)
+    if fixed := [name for name in own if name in space]:
+        why = f"that of init {recipe.init}" if recipe.init else f"{recipe.model}, which does not heed it"
+        raise ConfigError(f"space: {fixed[0]} cannot be searched: the network is {why}")
+    mixes = "mixup" in space or recipe.mixup > 0
     for name, dimension in space.items():
         usual = 0.5 if name == REFINE_SHARE else getattr(recipe, name)
         ends = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
@@ -116,6 +121,8 @@ def check_space(space: Space, recipe: Recipe) -> None:
             if type(value) not in kinds:
                 raise ConfigError(f"space: {name} is {value!r}, must be like {usual!r}")
             with_values(recipe, {name: value})
+            if name == "batch_size" and mixes and value % 2:
+                raise ConfigError(f"space: batch_size is {value}, must be even: mixup mixes pairs of faces")
             if name == "votes" and value == 0:
                 raise ConfigError(
                     "space: votes is 0, must be above 0: without the crowd's reading, scores differ"

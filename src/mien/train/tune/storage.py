@@ -54,7 +54,7 @@ def open_storage(where: str) -> BaseStorage:
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queues a trial again that did not end."""
-    RetryHeartbeatStaleTrialCallback()(study, trial)
+    RetryHeartbeatStaleTrialCallback(inherit_intermediate_values=True)(study, trial)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import torch
 from optuna.exceptions import (
     DuplicatedStudyError,
     ExperimentalWarning,
@@ -21,10 +22,10 @@ from optuna.exceptions import (
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mien.datasets import Dataset, split_validation
+from mien.datasets import SIDE, Dataset, split_validation
 from mien.errors import ConfigError, DivergedError, MienError
 from mien.train.checkpoint import run_identity
-from mien.train.fit import Options, fit, validate, with_fitting_batch
+from mien.train.fit import Options, fit, side_at, validate, with_fitting_batch
 from mien.train.journal import Epoch
 from mien.train.processes import launch
 from mien.train.recipe import Recipe
@@ -59,9 +60,9 @@ def tune(
 ) -> optuna.Study:
     """Runs trials until a study has so many, those of earlier and of other processes counted.
 
-    The first is the recipe itself. A trial that is behind the median of the others after a quarter of the epochs
-    is stopped (Optuna's MedianPruner), and counts. A trial whose process was killed is run again, and goes on from
-    its last epoch: databases only, a journal file does not notice.
+    The first is the recipe itself. A trial that is behind the median of the others, from the epoch `judged_from`
+    on, is stopped (Optuna's MedianPruner), and counts. A trial whose process was killed is run again, and goes on
+    from its last epoch: databases only, a journal file does not notice.
 
     Args:
         data: the training split; its validation tenth is what trials are compared on.
@@ -91,10 +92,11 @@ def tune(
         say(
             f"{recipe.init}: has learnt the faces that trials are compared on, so scores count what it remembers"
         )
-    recipe = with_fitting_batch(recipe, len(training), launch())
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     with warnings.catch_warnings(), storage_errors(storage):
         warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
+        # A trial that is run again and finds no checkpoint tells its first epochs once more.
+        warnings.filterwarnings("ignore", message="The reported value is ignored")
         store = open_storage(storage)
         identity = json.dumps(
             {
@@ -116,6 +118,7 @@ def tune(
             trial.set_user_attr("folder", place.name)
             try:
                 tried = with_values(recipe, suggest(trial, space))
+                tried = with_fitting_batch(tried, len(training), launch())
                 value = _run(trial, training, validation, tried, place, compile)
             except (TrialPruned, ConfigError):
                 shutil.rmtree(place, ignore_errors=True)
@@ -178,11 +181,25 @@ def _run(
     except DivergedError as error:
         trial.set_user_attr("why", "the loss was no number")
         raise TrialPruned from error
+    except torch.OutOfMemoryError as error:
+        trial.set_user_attr("why", "the GPU has not enough memory for it")
+        raise TrialPruned from error
     if last is None:  # killed after its last epoch
         fabric = launch()
         labels, crowd = validate(network.to(fabric.device), validation, fabric)
         last = Epoch(recipe.epochs, 0, 0.0, 0.0, 0.0, labels, crowd, 0.0)
     return score(last)
+
+
+def judged_from(recipe: Recipe) -> int:
+    """The epoch, counted from 1, after which a trial may first be stopped.
+
+    A quarter of them; and one more than the faces have had their last size, since scores are of that size, and a
+    network that has seen smaller faces alone says little about it.
+    """
+    sizes = [side_at(epoch, recipe, SIDE) for epoch in range(recipe.epochs)]
+    first = sizes.index(sizes[-1])
+    return max(recipe.epochs // 4, first + 2 if first else 1)
 
 
 def describe(trial: FrozenTrial, epochs: int) -> str:
@@ -201,8 +218,8 @@ def describe(trial: FrozenTrial, epochs: int) -> str:
 def _open_study(store: BaseStorage, recipe: Recipe, space: Space, name: str, identity: str) -> optuna.Study:
     settings: dict[str, Any] = {
         "sampler": optuna.samplers.TPESampler(),
-        # Five trials to compare with, and a quarter of the epochs, before any is stopped.
-        "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, recipe.epochs // 4)),
+        # Five trials to compare with before any is stopped.
+        "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=judged_from(recipe)),
     }
     try:
         study = optuna.create_study(storage=store, study_name=name, direction="maximize", **settings)
