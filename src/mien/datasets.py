@@ -10,6 +10,7 @@ The shapes are told apart by looking:
 """
 
 import csv
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -381,6 +382,15 @@ def _stack(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def data_sha256(data: Dataset) -> str:
+    """What ties numbers and files to the very faces, labels and votes that they were made with."""
+    digest = hashlib.sha256(data.images.tobytes())
+    digest.update(data.labels.astype("<i8").tobytes())
+    if data.votes is not None:
+        digest.update(data.votes.tobytes())
+    return digest.hexdigest()
 
 
 def split_validation(data: Dataset, *, alike: float = 0.95) -> tuple[Dataset, Dataset]:

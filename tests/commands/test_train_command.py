@@ -41,6 +41,17 @@ def test_a_network_beside_that_of_a_model_to_start_from_is_refused(here, made_fo
     assert errors == ["mien: --blocks: the network is that of --init base; leave one of the two out"]
 
 
+@pytest.mark.parametrize(
+    ("model", "option"), [("plain", "--stages"), ("vgg", "--stem"), ("timm/resnet18", "--blocks")]
+)
+def test_what_a_network_does_not_heed_is_refused(
+    here, made_folders: Path, model: str, option: str, tmp_path: Path
+):
+    code, _, errors = here("train", made_folders, "--model", model, option, "8", "--out", tmp_path)
+    assert code == 2
+    assert errors == [f"mien: {option}: {model} does not heed it; leave it out, or choose another --model"]
+
+
 def test_what_is_changed_is_changed_in_the_runs_before_too(here, made_folders, tiny_recipe, tmp_path: Path):
     second = tmp_path / "second.toml"
     second.write_text(

@@ -1,5 +1,7 @@
 import os
 import re
+import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mien.cli import main
 from mien.train.recipe import load_recipe
@@ -45,6 +48,41 @@ def test_two_processes_share_one_study(made_folders: Path, tiny_recipe: Path, tm
         "tiny-tuned.db",
         "tiny-tuned.html",
         "tiny-tuned.toml",
+    ]
+
+
+def test_what_is_left_out_of_a_search_is_left_out_of_the_training_it_proposes(
+    here, made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    data = shutil.copytree(made_folders, tmp_path / "two words")
+    Image.new("L", (48, 48)).save(data / "train" / "sad" / "blank.png")
+    assert here("audit", data, "--out", tmp_path / "audit")[0] == 0
+    exclude = tmp_path / "audit" / "audit.csv"
+    command = [
+        "tune",
+        data,
+        "--recipe",
+        tiny_recipe,
+        "--out",
+        tmp_path / "out",
+        "--trials",
+        "1",
+        "--epochs",
+        "1",
+    ]
+    code, out, errors = here(*command, "--exclude", exclude)
+    assert code == 0
+    assert f"mien: {exclude}: 1 of 141 faces left out" in errors
+    (proposed,) = (line for line in out.splitlines() if line.startswith("The recipe: "))
+    toml = tmp_path / "out" / "tiny-tuned.toml"
+    assert shlex.split(proposed)[2:] == [
+        "mien",
+        "train",
+        str(data),
+        "--recipe",
+        str(toml),
+        "--exclude",
+        str(exclude),
     ]
 
 

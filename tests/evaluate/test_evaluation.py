@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mien.datasets import read_dataset
+from mien.datasets import data_sha256, read_dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.answers import Answers, Reading
 from mien.evaluate.report import to_json, write_report
-from mien.evaluate.run import Evaluation, calibrated, data_sha256, evaluate
+from mien.evaluate.run import Evaluation, calibrated, evaluate
 from mien.evaluate.truths import Truth
 from mien.labels import EXPRESSIONS
 from support import write_own_model

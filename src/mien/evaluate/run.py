@@ -1,6 +1,5 @@
 """One evaluation: a model and a data set in, one record of numbers out."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mien.datasets import Dataset, crowd_majority, has_twin, read_dataset
+from mien.datasets import Dataset, crowd_majority, data_sha256, has_twin, read_dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate import robustness as spoilt
 from mien.evaluate.answers import (
@@ -220,15 +219,6 @@ def without_copies(
             scored = score(shares, fresh)
             result[truth.key] = {key: scored[key] for key in ("n", "accuracy", "mean_recall")}
     return result
-
-
-def data_sha256(data: Dataset) -> str:
-    """What ties numbers to the faces, labels and votes that they were measured on."""
-    digest = hashlib.sha256(data.images.tobytes())
-    digest.update(data.labels.astype("<i8").tobytes())
-    if data.votes is not None:
-        digest.update(data.votes.tobytes())
-    return digest.hexdigest()
 
 
 def notes_on(data: Dataset, truths: list[Truth]) -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.classify import Classifier, Trust
-from mien.datasets import SIDE, Dataset, crowd_majority
+from mien.datasets import SIDE, Dataset, crowd_majority, data_sha256
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train import provenance
@@ -24,7 +24,7 @@ from mien.train.fit import predict_logits
 from mien.train.journal import draw_curves, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import Recipe
-from mien.train.start import faces_sha256, known_by, save_weights
+from mien.train.start import known_by, save_weights
 from mien.train.targets import vote_shares
 
 SMALL_SIDES = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -73,7 +73,7 @@ def finish(
         "has_votes": training.votes is not None,
         "validation": {
             **measure(folder, validation),
-            "sha256": faces_sha256(validation),
+            "sha256": data_sha256(validation),
             "known_by": known_by(validation),
             **held,
         },

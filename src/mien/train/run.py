@@ -10,7 +10,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from mien.console import complain
-from mien.datasets import Dataset, split_validation
+from mien.datasets import Dataset, data_sha256, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
 from mien.labels import EXPRESSIONS
 from mien.train.checkpoint import is_done, run_identity
@@ -19,7 +19,7 @@ from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.networks import FaceNet
 from mien.train.processes import Precision, alone_in, first_alone, launch
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import faces_sha256, has_learnt, start_of, with_network
+from mien.train.start import has_learnt, start_of, with_network
 
 LEFT = ("model.onnx", "model.safetensors", "recipe.toml", "history.csv", "history.png")
 """Files that a run leaves, beside its checkpoint and `metrics.json`."""
@@ -153,7 +153,7 @@ def _is_finished(folder: Path, start: Recipe, made: Recipe, training: Dataset, v
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = Recipe.from_dict(measured["recipe"]) == made
-        same &= measured["validation"]["sha256"] == faces_sha256(validation)
+        same &= measured["validation"]["sha256"] == data_sha256(validation)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return False  # not there, or of another version
     checkpoint = folder / "checkpoint.safetensors"

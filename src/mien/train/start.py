@@ -107,15 +107,6 @@ def known_by(faces: Dataset) -> list[str]:
     return sorted(_digests(faces))[:64]
 
 
-def faces_sha256(faces: Dataset) -> str:
-    """What ties files to the very faces, labels and votes that they were made with."""
-    digest = hashlib.sha256(np.ascontiguousarray(faces.images).tobytes())
-    digest.update(faces.labels.astype("<i8").tobytes())
-    if faces.votes is not None:
-        digest.update(np.ascontiguousarray(faces.votes).tobytes())
-    return digest.hexdigest()
-
-
 def _digests(faces: Dataset) -> set[str]:
     return {hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()[:16] for image in faces.images}
 
