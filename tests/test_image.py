@@ -387,6 +387,47 @@ def test_bombs_are_refused_at_once(form: str) -> None:
         assert time.process_time() - start < 0.1
 
 
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there `count` times more."""
+    data = encoded(PHOTO, "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count + data[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    data = many_scans(1000)
+    path = tmp_path / "scans.jpg"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        for source in (path, data, file, io.BytesIO(data)):
+            with pytest.raises(ImageError) as caught:
+                read_image(source)
+            expected = f"{describe(source)}: is a JPEG of more than 1,000 scans: save it anew"
+            assert str(caught.value) == expected
+    assert_picture(read_image(many_scans(900)))
+
+
+def test_scans_are_counted_wherever_they_begin() -> None:
+    """The file is looked at in pieces, and a marker may lie across two of them."""
+    data, scans = encoded(PHOTO, "JPEG"), b"\xff\xda" * 1000
+    for before in ((1 << 20) - 1, 1 << 20):
+        with pytest.raises(ImageError, match="scans"):
+            read_image(data + bytes(before - len(data)) + scans)
+
+
+def test_a_gif_is_measured_before_anything_is_made_of_it() -> None:
+    """One whose first frame is to be covered with the background, for which Pillow takes memory at once."""
+    side = 13_000
+    bomb = (
+        b"GIF89a" + struct.pack("<HHBBB", side, side, 0, 0, 0) + b"!\xf9\x04\x08\0\0\0\0"
+        b"," + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x08\x01\0\0;"
+    )  # fmt: skip
+    before = Image.core.get_stats()["new_count"]
+    with pytest.raises(ImageError, match="13000×13000 is more than the limit"):
+        read_image(bomb)
+    assert Image.core.get_stats()["new_count"] == before
+
+
 def test_pixel_limit() -> None:
     data = encoded(PHOTO, "PNG")
     read_image(data, max_pixels=36 * 24)

@@ -27,14 +27,37 @@ from mien.errors import ImageError
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any] | Image.Image
 
 DEFAULT_MAX_PIXELS: Final = 100_000_000
+# A scan of a JPEG takes few bytes and goes over all its pixels once more, so that some thousands take minutes
+# (libjpeg-turbo, "Two Issues with the JPEG Standard", LJT-01-003). Encoders make a dozen at most. Thumbnails, and the
+# video that a telephone may append, have some of their own, and by chance the same two bytes.
+_MAX_SCANS: Final = 1000
+_JPEG: Final = b"\xff\xd8\xff"
+_SCAN: Final = b"\xff\xda"
+_CHUNK: Final = 1 << 20
+
+
+class _FirstOfGif(GifImagePlugin.GifImageFile):
+    """A GIF of which the first frame is read: what is to become of it before the second one does not matter.
+
+    Pillow prepares for that when it opens the file, with memory for the frame whatever its size.
+    """
+
+    @property
+    def disposal_method(self) -> int:
+        return 0
+
+    @disposal_method.setter
+    def disposal_method(self, value: int) -> None:
+        pass
+
 
 # The decoders are called by the first bytes of a file, not through Image.open: that would apply Pillow's own
 # pixel limit, which belongs to the host program, and try decoders that are a way in for hostile files (EPS).
 _READERS: Final[dict[bytes, Callable[[BinaryIO, str], ImageFile.ImageFile]]] = {
-    b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
+    _JPEG: JpegImagePlugin.jpeg_factory,
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
     b"RIFF": WebPImagePlugin.WebPImageFile,
-    b"GIF8": GifImagePlugin.GifImageFile,
+    b"GIF8": _FirstOfGif,
     b"II*\0": TiffImagePlugin.TiffImageFile,
     b"MM\0*": TiffImagePlugin.TiffImageFile,
     b"II+\0": TiffImagePlugin.TiffImageFile,
@@ -43,7 +66,6 @@ _READERS: Final[dict[bytes, Callable[[BinaryIO, str], ImageFile.ImageFile]]] = {
 }
 # What cannot be wound back is kept in memory whole; an endless pipe must not fill it.
 _MAX_STREAM: Final = 512 << 20
-_WHITE: Final = (255, 255, 255, 255)
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -142,6 +164,8 @@ def _from_stream(stream: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
         if not prefix:
             raise ImageError("is empty: a picture was expected")
         stream.seek(0)
+        if prefix.startswith(_JPEG):
+            _check_scans(stream)
         for start, reader in _READERS.items():
             if prefix.startswith(start) and (start != b"RIFF" or prefix.endswith(b"WEBP")):
                 with _quiet():
@@ -152,6 +176,17 @@ def _from_stream(stream: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
     except Exception as error:  # damaged data makes decoders raise nearly anything
         raise _damaged(error) from error
     raise ImageError("is not a JPEG, PNG, WebP, BMP, TIFF or GIF picture: convert it to one of these")
+
+
+def _check_scans(stream: BinaryIO) -> None:
+    """Refuses a JPEG of too many scans; leaves the stream at its start."""
+    count, last = 0, b""
+    while count <= _MAX_SCANS and (chunk := stream.read(_CHUNK)):
+        count += (last + chunk).count(_SCAN)
+        last = chunk[-1:]  # a marker may lie across two chunks
+    if count > _MAX_SCANS:
+        raise ImageError(f"is a JPEG of more than {_MAX_SCANS:,} scans: save it anew")
+    stream.seek(0)
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
@@ -211,14 +246,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.buildTransform(lab, srgb, "LAB", "RGB").apply(image)
     if image.has_transparency_data:
-        return _over_white(
-            image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-        )
-    return image.convert("RGB")
+        if image.mode == "La":
+            image = image.convert("LA")
+        return _over_white(image if image.mode == "RGBA" else image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _over_white(rgba: Image.Image) -> Image.Image:
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, _WHITE), rgba).convert("RGB")
+    rgb = Image.new("RGB", rgba.size, "white")
+    rgb.paste(rgba, mask=rgba)
+    return rgb
 
 
 def _orientation(image: Image.Image) -> int:

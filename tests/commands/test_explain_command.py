@@ -49,7 +49,7 @@ def test_nobody_in_the_picture(here, examples: Path, tmp_path: Path):
         (("coffee.jpg", "--out", "coffee.jpg"), "is the picture itself"),
         (("missing.jpg", "--out", "why.png"), "no such file"),
         (("coffee.jpg", "--out", "why.png", "--expressions", "joy"), "'joy': choose among angry"),
-        (("coffee.jpg", "--out", "why.png", "--faces", "0"), "max_faces 0"),
+        (("coffee.jpg", "--out", "why.png", "--max-faces", "0"), "max_faces 0"),
         (("coffee.jpg",), "--out"),
     ],
 )

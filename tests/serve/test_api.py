@@ -1,11 +1,14 @@
 import asyncio
 import base64
 import gc
+import hashlib
 import io
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
+from mien.model_file import find_model
 from mien.recognize import Recognizer
 from mien.serve import schemas, videos
 from mien.serve.app import STATIC, Service
@@ -109,6 +114,44 @@ def test_a_body_of_unknown_length_is_cut_off_too(client: TestClient) -> None:
     assert_problem(answer, "too-large")
 
 
+@pytest.mark.parametrize(
+    ("content_type", "part", "status"),
+    [
+        ("multipart/form-data; boundary*=x; boundary*0=y", "filename=a", 400),
+        ("multipart/form-data; boundary=x", "filename*=utf-8''a; filename*0=b", 200),
+        ("multipart/form-data; boundary=x", "filename*=unicode_escape''%5Cud800", 200),
+    ],
+)
+def test_a_form_that_is_written_oddly_is_no_failure(
+    client: TestClient, portrait: bytes, content_type: str, part: str, status: int
+) -> None:
+    head = f"--x\r\nContent-Disposition: form-data; name=files; {part}\r\n\r\n".encode()
+    answer = client.post(
+        "/v1/predict", content=head + portrait + b"\r\n--x--\r\n", headers={"Content-Type": content_type}
+    )
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        assert answer.json()[0]["source"] in ("<upload>", "?")
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain", "/v1/video"])
+def test_a_name_of_several_lines_is_told_in_one(client: TestClient, path: str) -> None:
+    head = b"--x\r\nContent-Disposition: form-data; name=f; filename*=utf-8''a%0Ab.jpg\r\n\r\n"
+    answers = [
+        client.post(
+            path,
+            content=head + content + b"\r\n--x--\r\n",
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+        ).json()
+        for content in (b"hello", b"x" * 200_001)
+    ]
+    if path == "/v1/predict":
+        answers[0] = {"detail": answers[0][0]["error"]}
+    told = [answer["detail"] for answer in answers if "b.jpg" in answer["detail"]]
+    assert told
+    assert all(detail.startswith("'a\\nb.jpg': ") for detail in told)
+
+
 def test_pixels_and_files_are_limited(client: TestClient, examples: Path, portrait: bytes) -> None:
 
     stream = io.BytesIO()
@@ -178,6 +221,19 @@ def test_models(client: TestClient) -> None:
     schemas.Models.model_validate(record)
     assert [model["name"] for model in record["models"] if model["loaded"]] == ["base"]
     assert record["limits"]["max_bytes"] == 200_000
+
+
+def test_the_hash_is_of_the_model_that_was_loaded(recognizer: Recognizer, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(find_model("nano").read_bytes())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    service = Service(recognizer, model=str(path))
+    path.unlink()
+    with TestClient(service, base_url="http://localhost:8000") as one:
+        for _ in range(2):
+            hashes = {model["loaded"]: model["sha256"] for model in one.get("/v1/models").json()["models"]}
+            assert hashes[True] == digest
+            path.write_bytes(b"another")
 
 
 def test_the_described_words_are_the_real_ones() -> None:
@@ -316,6 +372,8 @@ def test_what_is_wrong_with_a_video_is_said(client: TestClient, clip: Path, port
     assert_problem(client.post("/v1/video", content=b"hello"), "unreadable", "<upload>: ")
     assert_problem(client.post("/v1/video", content=portrait), "unreadable")
     assert_problem(client.post("/v1/video?smoothing=-1", content=content), "invalid", "query.smoothing")
+    for query in ("smoothing=nan", "search_every=nan", "smoothing=inf"):
+        assert_problem(client.post(f"/v1/video?{query}", content=content), "invalid", "a finite number")
     assert_problem(
         client.post("/v1/video", content=content, headers={"Content-Type": "text/plain"}), "wrong-type"
     )
@@ -334,6 +392,54 @@ def test_videos_are_limited_in_length_and_number(make: Make, clip: Path) -> None
     answer = short.post("/v1/video", content=content)
     assert_problem(answer, "busy")
     assert "retry-after" in answer.headers
+
+
+def test_a_service_without_pyav_says_so(
+    client: TestClient, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "mien.video.clip", raising=False)
+    answer = client.post("/v1/video", content=clip.read_bytes())
+    assert_problem(answer, "wrong-type", "this service reads no videos: videos need PyAV")
+
+
+def test_an_option_out_of_range_is_not_taken_for_missing_pyav(recognizer: Recognizer, clip: Path) -> None:
+    limits, metrics = Limits(), Metrics()
+    engine = Engine(recognizer, limits, metrics)
+
+    async def read() -> None:
+        reading = videos._Video(engine, limits, metrics, "clip.mp4")
+        try:
+            await reading.open(clip.read_bytes(), 99.0, 0.0)
+        finally:
+            await reading.close()
+
+    with pytest.raises(ConfigError, match="smoothing 99"):
+        asyncio.run(read())
+    engine.close()
+
+
+def test_frames_of_one_moment_are_limited_in_number(make: Make, tmp_path: Path) -> None:
+    """A video of no length that has as many frames as one likes."""
+    import av
+
+    path = tmp_path / "moment.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "bgr0"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for _ in range(13):
+            frame = av.VideoFrame(16, 16, "bgr0")
+            frame.pts, frame.time_base = 0, Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = 0
+                container.mux(packet)
+    answer = make(limits=Limits(max_video_seconds=0.1)).post("/v1/video", content=path.read_bytes())
+    *frames, problem = [json.loads(line) for line in answer.text.splitlines()]
+    assert len(frames) == 12
+    assert problem["type"] == "/docs#too-large"
+    assert problem["detail"] == "a video may last 0.1 s here, and have 12 frames: cut it into pieces"
 
 
 def test_a_video_that_breaks_off_is_read_to_there(client: TestClient, clip: Path) -> None:

@@ -34,6 +34,8 @@ def test_files_come_out_as_they_went_in(contents: list[bytes]) -> None:
         ("form-data; name=\"x\"; filename*=UTF-8''gru%C3%9F.jpg", "gruß.jpg"),
         ('form-data; name="x"; filename=""', UNNAMED),
         ('form-data; name="x"; filename="' + "n" * 1000 + '"', "n" * 255),
+        ("form-data; name=\"x\"; filename*=utf-8''a; filename*0=b", UNNAMED),
+        ("form-data; name=\"x\"; filename*=unicode_escape''a%5Cud800b", "a?b"),
     ],
 )
 def test_names_are_kept_for_the_record(disposition: str, name: str) -> None:
@@ -51,6 +53,8 @@ def test_fields_without_a_file_name_are_passed_over() -> None:
     [
         (part(b"1") + END, "multipart/form-data", "bad-request", "boundary is missing"),
         (part(b"1") + END, "multipart/form-data; boundary=" + "x" * 71, "bad-request", "boundary is missing"),
+        (b"", "multipart/form-data; boundary*=x; boundary*0=y", "bad-request", "boundary is missing"),
+        (b"", f"multipart/form-data; boundary*{'9' * 5000}*=x", "bad-request", "boundary is missing"),
         (b"hello", FORM, "bad-request", "the form is damaged"),
         (part(b"1"), FORM, "bad-request", "cut short"),
         (part(b"1", 'form-data; name="x"') + END, FORM, "bad-request", "holds no file"),

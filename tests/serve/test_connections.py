@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 
 from mien.recognize import Recognizer
+from mien.result import Faces
 from mien.serve.app import Service
 from mien.serve.connections import protocol
 from mien.serve.limits import Limits
@@ -198,6 +200,33 @@ def test_who_leaves_before_the_answer_is_not_worked_for(recognizer: Recognizer, 
         gate.set()
         holder.join()
     assert not left
+
+
+def test_an_upload_is_counted_for_as_long_as_it_is_held(
+    recognizer: Recognizer, portrait: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits()
+    service = Service(recognizer, limits=limits)
+    bodies = service._app._app.state.bodies  # type: ignore[attr-defined]
+    gate, began = threading.Event(), threading.Event()
+
+    really = recognizer.predict_many
+
+    def slowly(*args: Any, **options: Any) -> Iterator[Faces]:
+        began.set()
+        gate.wait(60)
+        return really(*args, **options)
+
+    monkeypatch.setattr(recognizer, "predict_many", slowly)
+    with serving(service, limits) as port:
+        with connect(port) as leaving:
+            leaving.sendall(HEAD.format("/v1/predict", "image/jpeg", len(portrait)).encode() + portrait)
+            assert began.wait(60)
+        time.sleep(0.5)
+        held = bodies._held
+        gate.set()
+    assert held == len(portrait)
+    assert bodies._held == 0
 
 
 def test_who_leaves_while_sending_is_no_failure(

@@ -1,12 +1,19 @@
 import asyncio
+import gc
+import sys
 import threading
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mien.errors import ConfigError
+from mien.image import read_image
 from mien.recognize import Recognizer
 from mien.serve.engine import Engine, Upload, load_recognizer
 from mien.serve.limits import Limits
@@ -121,6 +128,92 @@ def test_who_went_away_is_passed_over(engine: Engine, metrics: Metrics, portrait
     asyncio.run(clients())
     assert sample(metrics, "mien_batch_pictures_sum") == 1
     assert sample(metrics, "mien_queue_pictures") == 0
+
+
+def test_who_went_away_leaves_nothing_behind(engine: Engine, portrait: bytes) -> None:
+    """Neither an upload that waits to be decoded, nor work and pixels that wait for the recogniser."""
+
+    async def clients() -> list[int]:
+        gate = threading.Event()
+        busy = [await hold(engine, gate)]
+        reading = asyncio.ensure_future(engine.read([Upload(portrait, "decoded")]))
+        async with asyncio.timeout(30):
+            while not engine._ready:
+                await asyncio.sleep(0.01)
+        pixels = weakref.ref(engine._ready[0].content)
+        busy += [asyncio.ensure_future(engine.aside(lambda: gate.wait(30))) for _ in range(2)]  # all decoders
+        content = bytes(portrait[:-1])
+        before = sys.getrefcount(content)
+        uploads = asyncio.ensure_future(engine.read([Upload(content, "a"), Upload(content, "b")]))
+        calls = asyncio.ensure_future(engine.call(lambda: len(content)))
+        await asyncio.sleep(0.1)
+        assert sys.getrefcount(content) > before
+        for task in (reading, uploads, calls):
+            task.cancel()
+        await asyncio.wait([reading, uploads, calls])
+        assert engine._admitted == 0
+        del reading, uploads, calls, task
+        left = [sys.getrefcount(content) - before, int(pixels() is not None)]
+        gate.set()
+        await asyncio.gather(*busy)
+        return left
+
+    gc.disable()  # it must be gone at once, and not when the rubbish is collected
+    try:
+        assert asyncio.run(clients()) == [0, 0]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("where", ["decode", "read", "call"])
+def test_who_goes_away_while_worked_for_keeps_the_place_until_that_ends(
+    engine: Engine, portrait: bytes, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, gate = threading.Event(), threading.Event()
+
+    def slowly(real: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        began.set()
+        gate.wait(30)
+        return real(*args, **options)
+
+    if where == "decode":
+        monkeypatch.setattr("mien.serve.engine.read_image", partial(slowly, read_image))
+    elif where == "read":
+        monkeypatch.setattr(
+            engine.recognizer, "predict_many", partial(slowly, engine.recognizer.predict_many)
+        )
+
+    async def call() -> None:
+        with engine.room(1):
+            await engine.call(partial(slowly, int))
+
+    async def clients() -> None:
+        work = call() if where == "call" else engine.read([Upload(portrait, "gone")])
+        going = asyncio.ensure_future(work)
+        assert await asyncio.to_thread(began.wait, 30)
+        going.cancel()
+        await asyncio.sleep(0.1)
+        assert (engine._admitted, going.done()) == (1, False)
+        gate.set()
+        await asyncio.wait([going])
+        assert (engine._admitted, going.cancelled()) == (0, True)
+
+    asyncio.run(clients())
+
+
+def test_an_upload_that_cannot_be_read_is_let_go(engine: Engine, portrait: bytes) -> None:
+    content = portrait[:-300]
+    before = sys.getrefcount(content)
+    gc.disable()
+    try:
+        (faces,) = asyncio.run(engine.read([Upload(content, "cut.jpg")]))
+        assert faces.error is not None
+        deadline = time.monotonic() + 30  # the thread that decoded it lets go of it a little later
+        while sys.getrefcount(content) > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sys.getrefcount(content) == before
+    finally:
+        gc.enable()
 
 
 def test_an_error_in_work_comes_to_who_asked_and_stops_nobody(engine: Engine, portrait: bytes) -> None:

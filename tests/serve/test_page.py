@@ -247,6 +247,40 @@ def test_the_camera(page: Page, context: BrowserContext) -> None:
     expect(page.locator("#camera .card")).to_have_count(0)
 
 
+def test_a_camera_that_is_stopped_and_started_at_once(page: Page, context: BrowserContext) -> None:
+    """While a frame for the first socket is still being made, which keeps those for the second waiting."""
+    context.grant_permissions(["camera"])
+    page.click("#tab-camera")
+    page.click("[data-start-camera]")
+    expect(page.locator("#camera .card .word")).to_contain_text("Happy")
+    page.evaluate(
+        """() => {
+          const toBlob = HTMLCanvasElement.prototype.toBlob;
+          HTMLCanvasElement.prototype.toBlob = function (...rest) {
+            HTMLCanvasElement.prototype.toBlob = toBlob;
+            window.release = () => toBlob.apply(this, rest);
+          };
+        }"""
+    )
+    until(page, "Boolean(window.release)")
+    page.click("[data-stop]")
+    with page.expect_websocket():
+        page.click("[data-start-camera]")
+    page.wait_for_timeout(1000)  # it has opened
+    expect(page.locator("#camera .card")).to_have_count(0)
+    page.evaluate("window.release()")
+    expect(page.locator("#camera .card .word")).to_contain_text("Happy")
+    page.click("[data-stop]")
+
+
+def test_an_address_that_names_no_tab_shows_the_first(page: Page, server: str) -> None:
+    for name in ("constructor", "nothing"):
+        page.goto(f"{server}/#{name}")
+        page.reload()
+        expect(page.locator("#photograph")).to_be_visible()
+        expect(page.locator("#tab-photograph")).to_have_attribute("aria-selected", "true")
+
+
 def test_a_camera_that_is_allowed_after_its_tab_was_left_stays_off(
     page: Page, context: BrowserContext
 ) -> None:

@@ -12,6 +12,7 @@ from mien import FaceTracker, Recognizer, TrackedFace
 from mien.detect import CenterFace, Detections
 from mien.draw import COLOURS, UNCLEAR
 from mien.errors import ConfigError, ImageError
+from mien.image import DEFAULT_MAX_PIXELS
 from mien.labels import CROWD, EXPRESSIONS
 from mien.video.follow import VIDEO_COLUMNS
 from mien.video.overlay import draw_frame
@@ -177,6 +178,13 @@ def test_a_frame_tells_itself_in_records_rows_and_pictures(recognizer: Recognize
     assert empty.draw(np.zeros((48, 64), np.uint8)).size == (64, 48)
     with pytest.raises(ImageError, match="is not of the frame's size"):
         empty.draw(pixels)
+
+
+def test_a_frame_of_more_pixels_than_usual_may_be_given_to_draw_on():
+    side = DEFAULT_MAX_PIXELS + 1
+    frame = mien.VideoFrame("huge.mp4", side, 1, number=0, time=0.0)
+    with pytest.raises(ImageError, match="is not of the frame's size"):  # and not that it is too large
+        frame.draw(np.broadcast_to(np.uint8(0), (side, 1)))
 
 
 def test_frames_of_opencv_are_taken_when_their_channels_are_turned_round(recognizer: Recognizer):

@@ -2,7 +2,12 @@
 
 import io
 import struct
+import subprocess
+import sys
 import threading
+import time
+import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -236,6 +241,83 @@ def test_a_film_with_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: P
         Clip(tmp_path / "film.mp4", max_pixels=3000)
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def black_png(side: int) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress(bytes((side * 3 + 1) * side)))
+    return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
+
+
+def png_film(pictures: list[bytes]) -> bytes:
+    """A film of PNGs, of which the file says that they have 64×64 pixels."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mov") as container:
+        stream = container.add_stream("png", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "rgb24"
+        for number, picture in enumerate(pictures):
+            packet = av.Packet(picture)
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base = Fraction(1, 10)
+            container.mux(packet)
+    return out.getvalue()
+
+
+# Far above the limit, in a process of its own, since what a process used most is never taken back.
+PEAK = """
+import sys
+from pathlib import Path
+from mien.errors import VideoError
+from mien.video.clip import Clip, ClipWriter
+
+def peak():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+film, copy = map(Path, sys.argv[1:])
+before = peak()
+try:
+    with Clip(film, max_pixels=1_000_000) as clip:
+        ClipWriter(copy, clip).close()  # it opens the film for its sound
+        list(clip)
+except VideoError as error:
+    print(error)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux tells it")
+def test_frames_far_larger_than_the_file_says_take_no_memory(tmp_path: Path):
+    film = tmp_path / "bomb.mov"
+    film.write_bytes(png_film([black_png(6000)]))
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, film, tmp_path / "copy.mp4"], capture_output=True, text=True, check=True
+    )
+    message, mebibytes = done.stdout.splitlines()
+    assert message.startswith(f"{film}: holds no frame that can be read, of 1,000,000 pixels at most")
+    assert float(mebibytes) < 50  # one such frame has 103
+
+
+@pytest.mark.parametrize("size", [(1000, 1000), (2, 60_000), (60_000, 2)])
+def test_frames_of_just_the_limit_are_read(tmp_path: Path, size: tuple[int, int]):
+    """Decoders add some to the sides, which FFmpeg's own limit would count."""
+    path = tmp_path / "film.mkv"
+    frame = np.zeros((size[1], size[0], 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "bgr0"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    with Clip(path, max_pixels=size[0] * size[1]) as clip:
+        assert [image.shape for _, image in clip] == [frame.shape]
+    with pytest.raises(VideoError, match="is more than the limit"):
+        Clip(path, max_pixels=size[0] * size[1] - 1)
+
+
 # --- faces --------------------------------------------------------------------------------------------
 
 
@@ -289,6 +371,17 @@ def test_whoever_stops_early_leaves_no_thread(recognizer: mien.Recognizer, film:
         next(frames)
     mien.read_video(film, recognizer=recognizer).close()
     assert threading.active_count() == before
+
+
+def test_frames_that_are_found_ahead_are_few_when_they_grow_large(recognizer: mien.Recognizer):
+    film = png_film([black_png(64)] + [black_png(2000)] * 40)
+    with mien.read_video(film, recognizer=recognizer) as frames:
+        assert next(frames).width == 64
+        found = frames._frames.gi_frame.f_locals["finder"]._found
+        before = -1
+        while before < (before := found.qsize()):
+            time.sleep(1)
+    assert before <= 4  # of 12 MB each
 
 
 def test_errors_come_when_the_film_is_opened(recognizer: mien.Recognizer):
@@ -388,6 +481,18 @@ def test_a_copy_plays_in_browsers_and_keeps_sound_and_times(tmp_path: Path, endi
         assert "audio" not in found
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # so that it plays while it still loads
+
+
+def test_sound_that_browsers_play_is_copied_as_it_is(tmp_path: Path):
+    write_clip(tmp_path / "film.mkv", patterns(31), tone=True, audio_codec="libmp3lame")
+    copy(tmp_path / "film.mkv", tmp_path / "copy.mp4")
+    packets = []
+    for path in (tmp_path / "film.mkv", tmp_path / "copy.mp4"):
+        with av.open(str(path)) as container:
+            assert container.streams.audio[0].codec_context.codec.canonical_name == "mp3"
+            packets.append([bytes(packet) for packet in container.demux(audio=0) if packet.size])
+    assert packets[0]
+    assert packets[1] == packets[0]
 
 
 def test_a_copy_of_which_the_film_was_not_read_to_its_end_is_whole(tmp_path: Path, film: Path):

@@ -22,7 +22,7 @@ def explain(
     *,
     out: Path,
     expressions: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    faces: int = 8,
+    max_faces: int = 8,
     detector: Literal["centerface", "none"] = "centerface",
     detector_size: int = 640,
     model: str = "base",
@@ -43,7 +43,7 @@ def explain(
         The picture to draw, PNG or JPEG.
     expressions
         The expressions to explain; by default the three likeliest of each face.
-    faces
+    max_faces
         How many faces to explain, the surest first.
     detector
         What finds the faces; none reads the picture as one face that is cut out already.
@@ -71,7 +71,7 @@ def explain(
         threads=threads,
         prior=parse_prior(prior),
     )
-    found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=faces)
+    found = explain_faces(picture, recognizer=recognizer, expressions=expressions, max_faces=max_faces)
     if not found:
         complain(f"{picture}: no face was found, so there is nothing to explain")
         return 2

@@ -1,9 +1,7 @@
 """The API under /v1: pictures, videos, cameras, models."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable
-from functools import cache
 from importlib.util import find_spec
 from typing import Annotated, Any, TypeVar
 
@@ -13,13 +11,12 @@ from starlette.responses import JSONResponse, Response
 from mien.detect import DETECTORS
 from mien.errors import ImageError
 from mien.labels import CROWD, EXPRESSIONS
-from mien.model_file import find_model, shipped_models
 from mien.serve import schemas
-from mien.serve.bodies import FORM, described, files_of, gone_away, media_type
+from mien.serve.bodies import FORM, described, gone_away, media_type
 from mien.serve.engine import Engine
 from mien.serve.explained import explained
 from mien.serve.limits import Limits
-from mien.serve.problems import UPLOAD, ProblemError, documented
+from mien.serve.problems import UPLOAD, ProblemError, documented, printed, renamed
 
 _T = TypeVar("_T")
 
@@ -65,12 +62,12 @@ async def predict(request: Request) -> Response:
     engine.check_room()
     many = media_type(request) == FORM
     most = limits.max_files * limits.max_bytes if many else limits.max_bytes
-    async with request.app.state.bodies.hold(request, most, "a picture") as body:
-        uploads = await files_of(request, body, limits.max_files, ("image/",))
+    hold = request.app.state.bodies.hold
+    async with hold(request, most, "a picture", limits.max_files, ("image/",)) as uploads:
         for upload in uploads:
             if len(upload.content) > limits.max_bytes:
                 raise ProblemError(
-                    "too-large", f"{upload.source}: a picture may have {limits.max_bytes:,} bytes"
+                    "too-large", f"{printed(upload.source)}: a picture may have {limits.max_bytes:,} bytes"
                 )
         results = await unless_gone(request, engine.read(uploads))
     if many:
@@ -100,13 +97,13 @@ async def explain(
     limits: Limits = request.app.state.limits
     places = min(_EXPLANATION, limits.max_queue)
     engine.check_room(places)
-    async with request.app.state.bodies.hold(request, limits.max_bytes, "a picture") as body:
-        (upload,) = await files_of(request, body, 1, ("image/",))
+    hold = request.app.state.bodies.hold
+    async with hold(request, limits.max_bytes, "a picture", 1, ("image/",)) as (upload,):
         with engine.room(places):  # not before: the body may be slow to come
             try:
                 pixels = await engine.decode(upload.content)
             except ImageError as error:
-                raise ProblemError("unreadable", str(error).replace("<bytes>", upload.source, 1)) from error
+                raise ProblemError("unreadable", renamed(str(error), upload.source)) from error
             work = engine.call(lambda: explained(engine.recognizer, pixels, face, expression))
             return JSONResponse(await unless_gone(request, work))
 
@@ -128,10 +125,10 @@ async def models(request: Request) -> dict[str, Any]:
             {
                 "name": classifier.name if model == loaded else model,
                 "loaded": model == loaded,
-                "sha256": _sha256(model),
+                "sha256": sha256,
                 "size": classifier.size if model == loaded else None,
             }
-            for model in dict.fromkeys((loaded, *shipped_models()))
+            for model, sha256 in request.app.state.hashes.items()
         ],
         "detector": DETECTORS[0],
         "expressions": list(EXPRESSIONS),
@@ -141,13 +138,8 @@ async def models(request: Request) -> dict[str, Any]:
     }
 
 
-@cache
-def _sha256(model: str) -> str:
-    return hashlib.sha256(find_model(model).read_bytes()).hexdigest()
-
-
 async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
-    """The result of work, which is given up when the client goes away.
+    """The result of work, which is given up when the client goes away; what is begun of it is ended first.
 
     Raises:
         ProblemError: the client went away.
@@ -162,6 +154,7 @@ async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     finally:
         gone.cancel()
         task.cancel()
+        await asyncio.wait({task})
 
 
 async def _gone(request: Request) -> None:

@@ -1,5 +1,6 @@
 """The service as an ASGI application: the page, the API and what operators ask."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -12,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from mien import __version__
+from mien.model_file import find_model, shipped_models
 from mien.recognize import Recognizer
 from mien.serve import api, live, problems, schemas, videos
 from mien.serve.bodies import Bodies
@@ -47,6 +49,9 @@ class Service:
             model: the name or the path that the recogniser was loaded from.
             limits: how much is taken; None takes the defaults.
             rules: who may ask; None lets everybody ask, which is for tests.
+
+        Raises:
+            ModelError: there is no such model any more.
         """
         self.limits = limits or Limits()
         rules = rules or Rules()
@@ -63,6 +68,11 @@ class Service:
         )
         app.state.engine = self.engine
         app.state.model = model
+        # Now, while they are there: what lies on the disk later need not be what was loaded.
+        app.state.hashes = {
+            name: hashlib.sha256(find_model(name).read_bytes()).hexdigest()
+            for name in dict.fromkeys((model, *shipped_models()))
+        }
         app.state.limits = self.limits
         app.state.metrics = metrics
         app.state.bodies = Bodies(self.limits, metrics)

@@ -54,16 +54,21 @@ class Bodies:
         self._held = 0
 
     @asynccontextmanager
-    async def hold(self, request: Request, most: int, what: str) -> AsyncIterator[bytes]:
-        """Reads a body and counts its bytes until the block ends.
+    async def hold(
+        self, request: Request, most: int, what: str, files: int, kinds: tuple[str, ...]
+    ) -> AsyncIterator[list[Upload]]:
+        """Reads the files in a body, of a form or the body itself, and counts its bytes until the block ends.
 
         Args:
             request: whose body it is.
             most: bytes that it may have.
             what: what it holds, for messages.
+            files: how many a form may hold.
+            kinds: first parts of the content types that are read as they are, such as "image/".
 
         Raises:
-            ProblemError: it is too large, too slow, empty, there is no room for it now, or its client went away.
+            ProblemError: it is too large, too slow, empty, of another type, or a damaged form; there is no room
+                for it now, or its client went away.
         """
         most = min(most, self._limits.max_pending_bytes)  # more could never be held, however long one waits
         length = request.headers.get("content-length", "0")
@@ -87,7 +92,9 @@ class Bodies:
                 raise ProblemError("bad-request", f"the body is empty: send the bytes of {what}")
             body = b"".join(chunks)
             chunks.clear()
-            yield body
+            uploads = await _files_of(request, body, files, kinds)
+            del body  # a form's files are copies of its parts
+            yield uploads
         except ClientDisconnect:
             raise gone_away() from None
         finally:
@@ -116,18 +123,7 @@ def _too_large(what: str, most: int) -> ProblemError:
     return ProblemError("too-large", f"{what} may have {most:,} bytes in all: shrink it, or send fewer")
 
 
-async def files_of(request: Request, body: bytes, most: int, kinds: tuple[str, ...]) -> list[Upload]:
-    """The files in a body: those of a form, or the body itself.
-
-    Args:
-        request: whose body it is.
-        body: its bytes.
-        most: files that a form may hold.
-        kinds: first parts of the content types that are read as they are, such as "image/".
-
-    Raises:
-        ProblemError: the content type is another, or the form is damaged.
-    """
+async def _files_of(request: Request, body: bytes, most: int, kinds: tuple[str, ...]) -> list[Upload]:
     kind = media_type(request)
     if kind == FORM:
         engine: Engine = request.app.state.engine
@@ -152,7 +148,10 @@ def split_form(body: bytes, content_type: str, most: int) -> list[Upload]:
     """
     header = Message()
     header["content-type"] = content_type
-    boundary = header.get_param("boundary")
+    try:
+        boundary = header.get_param("boundary")
+    except Exception:  # the parser of email fails in many ways on what is no parameter
+        boundary = None
     if not isinstance(boundary, str) or not 0 < len(boundary) <= 70:
         raise ProblemError("bad-request", "the form's boundary is missing: let your HTTP library write it")
     collector = _Collector(most)
@@ -207,7 +206,7 @@ class _Collector:
     def _end(self) -> None:
         try:
             name = self._headers.get_filename()
-        except (LookupError, ValueError):  # a name in an encoding that there is not
+        except Exception:  # as above; or it is in an encoding that there is not
             name = ""
         if name is None:
             return  # a field that is no file
@@ -215,7 +214,8 @@ class _Collector:
             raise ProblemError(
                 "too-large", f"a request may hold {self._most} files: send the rest in another"
             )
-        self.uploads.append(Upload(bytes(self._content), name[:_LONGEST_NAME] or UNNAMED))
+        name = name[:_LONGEST_NAME].encode("utf-8", "replace").decode()  # no answer can hold half a character
+        self.uploads.append(Upload(bytes(self._content), name or UNNAMED))
 
     def _finish(self) -> None:
         self.complete = True

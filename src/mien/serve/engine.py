@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,9 @@ from mien.recognize import Recognizer
 from mien.result import Faces
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
-from mien.serve.problems import ProblemError, busy
+from mien.serve.problems import ProblemError, busy, renamed
 
+_C = TypeVar("_C")
 _T = TypeVar("_T")
 
 log = logging.getLogger("mien.serve")
@@ -92,8 +93,8 @@ class Engine:
         self._admitted = 0
         self._seconds = 0.05  # that a picture takes, a mean of the last
         self._stopping = self._closed = False
-        self._ready: deque[tuple[NDArray[np.uint8], Future[Faces]]] = deque()
-        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._ready: deque[_Waiting[NDArray[np.uint8], Faces]] = deque()
+        self._calls: deque[_Waiting[Callable[[], Any], Any]] = deque()
         self._wake = threading.Condition()
         self._decoders = ThreadPoolExecutor(_DECODERS, "mien-decode")
         # As many as are decoded at once: a batch being read, and those that will be the next.
@@ -147,11 +148,18 @@ class Engine:
             ProblemError: the queue has no room for them, or the service is being stopped.
         """
         with self.room(len(uploads)):
+            # Not a TaskGroup: given up, it would keep the uploads until the next collection.
+            tasks = [asyncio.ensure_future(self._read_one(upload)) for upload in uploads]
+            for task in tasks:  # one error is told, and the others are not worth a line in the log
+                task.add_done_callback(lambda task: task.cancelled() or task.exception())
             try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(self._read_one(upload)) for upload in uploads]
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
             return [task.result() for task in tasks]
 
     @contextmanager
@@ -173,11 +181,7 @@ class Engine:
     async def call(self, work: Callable[[], _T]) -> _T:
         """Runs work that uses the recogniser, between two batches of pictures."""
         self.check_ready()
-        future: Future[_T] = Future()
-        with self._wake:
-            self._calls.append((work, future))
-            self._wake.notify()
-        return await asyncio.wrap_future(future)
+        return await _result(self._queued(self._calls, work))
 
     async def decode(self, content: bytes) -> NDArray[np.uint8]:
         """Decodes a picture in a thread of its own.
@@ -185,30 +189,39 @@ class Engine:
         Raises:
             ImageError: it cannot be read.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._decoders, lambda: read_image(content, max_pixels=self._limits.max_pixels)
-        )
+        return await self.aside(lambda: read_image(content, max_pixels=self._limits.max_pixels))
 
     async def aside(self, work: Callable[[], _T]) -> _T:
         """Runs work that does not use the recogniser in one of the threads that decode."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+        return await _result(self._submitted(work))
 
     async def _read_one(self, upload: Upload) -> Faces:
         async with self._decoded:
             try:
-                pixels = await self.decode(upload.content)
+                faces = await _result(self._queued(self._ready, await self.decode(upload.content)))
             except ImageError as error:
                 self._metrics.pictures.labels("unreadable").inc()
-                return Faces(upload.source, None, None, error=_renamed(str(error), upload.source))
-            future: Future[Faces] = Future()
-            with self._wake:
-                self._ready.append((pixels, future))
-                self._wake.notify()
-            del pixels
-            faces = await asyncio.wrap_future(future)
+                return Faces(upload.source, None, None, error=renamed(str(error), upload.source))
         self._metrics.pictures.labels("read").inc()
         self._metrics.faces.inc(len(faces))
         return replace(faces, source=upload.source, _origin=None)
+
+    # Both are functions of their own since an error's traceback holds the frames that it went through: with the
+    # future in one of them, a picture would stay until the next collection.
+
+    def _submitted(self, work: Callable[[], _T]) -> Future[_T]:
+        held = [work]
+        future = self._decoders.submit(lambda: held[0]())
+        # The pool itself keeps what is cancelled until its turn comes.
+        future.add_done_callback(lambda _: held.clear())
+        return future
+
+    def _queued(self, queue: "deque[_Waiting[_C, _T]]", content: _C) -> Future[_T]:
+        waiting: _Waiting[_C, _T] = _Waiting(content)
+        with self._wake:
+            queue.append(waiting)
+            self._wake.notify()
+        return waiting.future
 
     def _work(self) -> None:
         while True:
@@ -219,43 +232,68 @@ class Engine:
                 calls, self._calls = self._calls, deque()
                 count = min(len(self._ready), self._limits.max_batch)
                 taken = [self._ready.popleft() for _ in range(count)]
-            for work, future in calls:
-                _run(work, future)
+            while calls:
+                _run(calls.popleft())
             # Clients that went away meanwhile are passed over.
-            batch = [(pixels, future) for pixels, future in taken if future.set_running_or_notify_cancel()]
+            batch = [one for one in taken if one.future.set_running_or_notify_cancel()]
             if batch:
                 self._read_batch(batch)
             # Nothing is kept until the next picture comes.
             del calls, taken, batch
 
-    def _read_batch(self, batch: list[tuple[NDArray[np.uint8], Future[Faces]]]) -> None:
+    def _read_batch(self, batch: "list[_Waiting[NDArray[np.uint8], Faces]]") -> None:
         start = time.perf_counter()
         try:
-            pictures = [pixels for pixels, _ in batch]
-            results = list(self.recognizer.predict_many(pictures, batch_size=64))
+            results = list(self.recognizer.predict_many([one.content for one in batch], batch_size=64))
         except Exception as error:
             log.exception("a batch of %d pictures failed", len(batch))
-            for _, future in batch:
-                future.set_exception(error)
+            for one in batch:
+                one.future.set_exception(error)
             return
         seconds = (time.perf_counter() - start) / len(batch)
         self._seconds += (seconds - self._seconds) * min(1.0, len(batch) / _MEMORY)
         self._metrics.batch.observe(len(batch))
-        for (_, future), faces in zip(batch, results, strict=True):
-            future.set_result(faces)
+        for one, faces in zip(batch, results, strict=True):
+            one.future.set_result(faces)
 
 
-def _run(work: Callable[[], Any], future: Future[Any]) -> None:
-    if not future.set_running_or_notify_cancel():
+class _Waiting(Generic[_C, _T]):
+    """Something to be worked on, which is let go once that is done, or once nobody waits for it any more."""
+
+    def __init__(self, content: _C) -> None:
+        self.future: Future[_T] = Future()
+        held = self._held = [content]
+        self.future.add_done_callback(lambda _: held.clear())
+
+    @property
+    def content(self) -> _C:
+        return self._held[0]
+
+
+def _run(call: _Waiting[Callable[[], Any], Any]) -> None:
+    if not call.future.set_running_or_notify_cancel():
         return
     try:
-        future.set_result(work())
+        call.future.set_result(call.content())
     except BaseException as error:
-        future.set_exception(error)
-        # The error's traceback holds this frame: with these in it, a picture would stay until the next collection.
-        del work, future
+        call.future.set_exception(error)
+        del call  # as in Engine
 
 
-def _renamed(message: str, source: str) -> str:
-    name = source if source.isprintable() else ascii(source)
-    return message.replace("<bytes>", name, 1)
+async def _result(future: Future[_T]) -> _T:
+    """The result of work in a thread. Who gives up is let go at once if it is not begun, else when it has ended.
+
+    So whatever is counted as taken until then is counted for as long as it is.
+    """
+    waiting = asyncio.wrap_future(future)
+    try:
+        await asyncio.wait([waiting])
+    except asyncio.CancelledError:
+        if not future.cancel():
+            await asyncio.wait([waiting])
+            waiting.cancelled() or waiting.exception()  # nobody asks for it any more
+        raise
+    try:
+        return waiting.result()
+    finally:
+        del waiting, future  # as in Engine

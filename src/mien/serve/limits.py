@@ -2,15 +2,26 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import Final
 
 from mien.errors import ConfigError
+
+FRAMES_A_SECOND: Final = 120
+"""Frames of a video that are read, for each of the seconds that it may last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one client, and all of them together, may ask for.
 
-    At worst, pictures take about `max_pending_bytes` + (`max_batch` + 2) × `max_pixels` × 3 bytes of memory.
+    At worst, what is sent takes about as many bytes of memory as these together:
+
+    - 2 × `max_pending_bytes`: a body is there twice while it is put together, or taken apart into files;
+    - 3 × `max_pixels` for each picture that is decoded: `max_batch` + 2, one for each of `max_sockets`, and one
+      for each explanation, of which the queue takes `max_queue` / 4;
+    - 60 × `max_pixels` for two pictures being decoded (22 each, WebP with transparency) and those being searched;
+    - 50 × `max_pixels` for each of `max_videos`: 20 for a few frames, and 30 for some twenty that H.264's decoder
+      keeps. Codecs with finer colours keep more bytes a pixel.
 
     Attributes:
         max_bytes: bytes of a picture.
@@ -21,7 +32,7 @@ class Limits:
         max_batch: pictures that are read in one go, whoever sent them.
         max_pending_bytes: bytes of all bodies that are held at once; more are answered 503.
         max_video_bytes: bytes of a video, which is held in memory.
-        max_video_seconds: seconds of a video that are read.
+        max_video_seconds: seconds of a video that are read, with 120 frames for each of them at most.
         max_videos: videos that are read at once.
         max_frame_bytes: bytes of a frame of the camera.
         max_sockets: cameras that are connected at once.

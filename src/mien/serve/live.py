@@ -20,7 +20,7 @@ from mien.errors import ImageError
 from mien.serve.engine import Engine
 from mien.serve.limits import Limits
 from mien.serve.metrics import Metrics
-from mien.serve.problems import ProblemError
+from mien.serve.problems import ProblemError, renamed
 from mien.serve.shield import deny
 from mien.video.follow import SMOOTHING, FaceTracker
 
@@ -141,7 +141,7 @@ class _Camera:
             read = await self._engine.call(lambda: self._tracker.update(pixels, taken))
         except ImageError as error:
             self._metrics.frames.labels("camera", "unreadable").inc()
-            return ProblemError("unreadable", str(error).replace("<bytes>", "<frame>", 1)).to_dict()
+            return ProblemError("unreadable", renamed(str(error), "<frame>")).to_dict()
         except ProblemError as problem:
             return problem.to_dict()
         self._metrics.frames.labels("camera", "read").inc()

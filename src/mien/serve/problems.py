@@ -79,6 +79,16 @@ def busy(detail: str, seconds: float) -> ProblemError:
     return ProblemError("busy", detail, headers={"Retry-After": str(max(1, round(seconds)))})
 
 
+def printed(name: str) -> str:
+    """The name of an upload for messages, which are one line, whatever the name."""
+    return name if name.isprintable() else ascii(name)
+
+
+def renamed(message: str, source: str) -> str:
+    """A message about bytes as one about the upload that they came in."""
+    return message.replace("<bytes>", printed(source), 1)
+
+
 def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
     """These problems as FastAPI's `responses`, for the description of the API."""
     by_status: dict[int, list[str]] = {}

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -13,11 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from mien.errors import ConfigError, ImageError, VideoError
-from mien.serve.bodies import described, files_of
+from mien.serve.bodies import described
 from mien.serve.engine import Engine
-from mien.serve.limits import Limits
+from mien.serve.limits import FRAMES_A_SECOND, Limits
 from mien.serve.metrics import Metrics
-from mien.serve.problems import UPLOAD, ProblemError, documented
+from mien.serve.problems import UPLOAD, ProblemError, documented, renamed
 from mien.video.follow import SEARCH_EVERY, SMOOTHING
 
 if TYPE_CHECKING:
@@ -49,11 +50,22 @@ router = APIRouter(prefix="/v1")
 async def video(
     request: Request,
     smoothing: Annotated[
-        float, Query(ge=0, le=60, description="Time constant in seconds of the smoothed readings; 0 for none")
+        float,
+        Query(
+            ge=0,
+            le=60,
+            allow_inf_nan=False,
+            description="Time constant in seconds of the smoothed readings; 0 for none",
+        ),
     ] = SMOOTHING,
     search_every: Annotated[
         float,
-        Query(ge=0, le=60, description="Seconds between two searches of the whole frame; 0 searches each"),
+        Query(
+            ge=0,
+            le=60,
+            allow_inf_nan=False,
+            description="Seconds between two searches of the whole frame; 0 searches each",
+        ),
     ] = SEARCH_EVERY,
 ) -> Response:
     """Follows the faces through a video and reads their expressions, frame by frame."""
@@ -62,8 +74,9 @@ async def video(
     engine: Engine = state.engine
     state.videos.check()
     async with AsyncExitStack() as stack:
-        body = await stack.enter_async_context(state.bodies.hold(request, limits.max_video_bytes, "a video"))
-        (upload,) = await files_of(request, body, 1, ("video/", "image/"))
+        (upload,) = await stack.enter_async_context(
+            state.bodies.hold(request, limits.max_video_bytes, "a video", 1, ("video/", "image/"))
+        )
         stack.enter_context(state.videos.take())  # not before: the body may be slow to come
         reading = _Video(engine, limits, state.metrics, upload.source)
         stack.push_async_callback(reading.close)
@@ -100,12 +113,16 @@ class _Video:
         """Opens it, and reads the first lines.
 
         Raises:
-            ProblemError: it is no video, too long, or too large.
+            ProblemError: it is no video, too long, or too large, or videos are not read here.
         """
 
         def work() -> bytes:
-            from mien.video.reader import read_video  # needs the extra `video`
+            from mien.video.reader import read_video
 
+            try:
+                import_module("mien.video.clip")  # needs the extra `video`
+            except ConfigError as error:
+                raise ProblemError("wrong-type", f"this service reads no videos: {error}") from error
             self._reader = read_video(
                 content,
                 recognizer=self._engine.recognizer,
@@ -122,8 +139,6 @@ class _Video:
             first = await self._run(work)
         except (VideoError, ImageError) as error:
             raise ProblemError("unreadable", self._told(error)) from error
-        except ConfigError as error:  # PyAV is missing
-            raise ProblemError("wrong-type", f"this service reads no videos: {error}") from error
         return first
 
     async def lines(self, first: bytes) -> AsyncIterator[bytes]:
@@ -151,9 +166,12 @@ class _Video:
 
     async def close(self) -> None:
         """Stops reading."""
-        if self._reader is not None:
-            await self._run(self._reader.close)
+        await self._run(self._close)
         self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
     def _some(self) -> bytes:
         """The lines of the next tenth of a second; an error after some lines comes at the next call."""
@@ -163,7 +181,10 @@ class _Video:
         lines, end = [], time.monotonic() + _CHUNK_SECONDS
         try:
             for frame in self._reader:
-                if frame.time > self._limits.max_video_seconds:
+                if (
+                    frame.time > self._limits.max_video_seconds
+                    or frame.number >= self._limits.max_video_seconds * FRAMES_A_SECOND
+                ):
                     raise self._too_long()
                 lines.append(_line({**frame.to_dict(), "source": self._source}))
                 self._metrics.frames.labels("video", "read").inc()
@@ -177,10 +198,13 @@ class _Video:
 
     def _too_long(self) -> ProblemError:
         most = self._limits.max_video_seconds
-        return ProblemError("too-large", f"a video may last {most:g} s here: cut it into pieces")
+        return ProblemError(
+            "too-large",
+            f"a video may last {most:g} s here, and have {most * FRAMES_A_SECOND:,.0f} frames: cut it into pieces",
+        )
 
     def _told(self, error: Exception) -> str:
-        return str(error).replace("<bytes>", self._source, 1)
+        return renamed(str(error), self._source)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 
 ClipSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 
-# Nothing but the video itself is opened: a playlist that names other files, or addresses, is refused.
-_READING: Final[dict[str, Any]] = {"options": {"protocol_whitelist": "none"}}
-if int(av.__version__.split(".")[0]) < 19:  # PyAV 19 never fails on titles in another encoding
-    _READING["metadata_errors"] = "replace"
+# FFmpeg counts what decoders add at the borders too: less than 64 pixels a side, of sides of 65,536 at most.
+_BORDERS: Final = 64 * 2 * 65_536
 # What FFmpeg also takes for videos: pictures, and texts drawn as on a terminal.
 _NO_FILM: Final = {"image2", "tty", "ico", "bin", "adf", "idf", "xbin"}
 # A video that ends so great a part of it before it says it does was cut short; within these bounds, in seconds.
@@ -57,6 +55,7 @@ class Clip:
         name: its path as given, "<bytes>" or a file object's name.
         rate: frames a second, on average, as the video states it; None when it does not.
         duration: in seconds, as the video states it; None when it does not.
+        max_pixels: that a frame may have.
         damaged: pieces so far that the file marks as damaged or the decoder could not read: their frames are
             missing, or shown as the decoder mends them. Damage that it mends without a word is not counted.
     """
@@ -66,14 +65,16 @@ class Clip:
 
         Args:
             source: a path, the bytes of a file, or a binary file object that can seek (it is left open).
-            max_pixels: videos whose frames have more pixels are refused before they are decoded.
+            max_pixels: videos that say that their frames have more pixels are refused before they are decoded.
+                Frames that turn out to have more are too; of those far above, nothing is decoded, and they count
+                as damaged.
 
         Raises:
             VideoError: it is missing, no video, without pictures, or too large.
         """
         self.name = describe(source)
         self.damaged = 0
-        self._max_pixels = max_pixels
+        self.max_pixels = max_pixels
         self._own = isinstance(source, str | os.PathLike)
         self._file = self._open_file(source)
         try:
@@ -88,6 +89,7 @@ class Clip:
         self._start = (container.start_time or 0) / av.time_base
         self._reached = 0.0
         stream.thread_type = "AUTO"
+        stream.codec_context.options = _most(max_pixels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -129,7 +131,10 @@ class Clip:
             count += 1
             yield last, np.ascontiguousarray(np.rot90(rgb, frame.rotation // 90))
         if not count:
-            raise VideoError(f"{self._printed}: holds no frame that can be read: get it anew")
+            raise VideoError(
+                f"{self._printed}: holds no frame that can be read, of {self.max_pixels:,} pixels at most: get it "
+                "anew, or raise max_pixels"
+            )
         if self.duration is None:
             return
         if self._reached < self.duration - min(max(_SHORT_PART * self.duration, _SHORT[0]), _SHORT[1]):
@@ -183,7 +188,7 @@ class Clip:
             if not self._file.read(1):
                 raise VideoError(f"{self._printed}: is empty: a video was expected")
             self._file.seek(0)
-            container: InputContainer = av.open(self._file, "r", **_READING)
+            container = _open(self._file, self.max_pixels)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise VideoError(
                 f"{self._printed}: is no video, or is damaged or cut short beyond reading: get it anew"
@@ -210,9 +215,9 @@ class Clip:
         return stream
 
     def _check(self, width: int, height: int) -> None:
-        if width * height > self._max_pixels:
+        if width * height > self.max_pixels:
             raise VideoError(
-                f"{self._printed}: {width}×{height} is more than the limit of {self._max_pixels:,} pixels: "
+                f"{self._printed}: {width}×{height} is more than the limit of {self.max_pixels:,} pixels: "
                 f"shrink it or raise max_pixels"
             )
 
@@ -328,7 +333,7 @@ class _Sound:
         self._source, self._stream, self._start, self._out = source, stream, start, out
         self._packets = source.demux(stream)
         self._encoder: AudioCodecContext | None = None
-        if stream.codec_context.name in _COPIED:
+        if stream.codec_context.codec.canonical_name in _COPIED:  # the name may be a decoder's, as mp3float
             self._target = out.add_stream_from_template(stream)
         else:
             layout = "mono" if stream.codec_context.channels == 1 else "stereo"
@@ -343,7 +348,7 @@ class _Sound:
     def of(cls, original: Clip, out: Any) -> "_Sound | None":
         """The sound of a video; None if there is none, or none that can be decoded."""
         file = Path(original.name).open("rb")  # noqa: SIM115 - the container keeps it, and lets it go when closed
-        source = av.open(file, "r", **_READING)
+        source = _open(file, original.max_pixels)
         stream = next(iter(source.streams.audio), None)
         if stream is None or stream.codec_context is None:
             source.close()
@@ -394,6 +399,24 @@ class _Sound:
             if frame.pts is not None:
                 frame.pts -= round(self._start / frame.time_base)
             self._out.mux(self._target.encode(frame))
+
+
+def _open(file: BinaryIO, max_pixels: int) -> "InputContainer":
+    """Opens a video; FFmpeg, which decodes a frame to learn what is in it, takes none far above `max_pixels`.
+
+    In formats that have no head, such as MPEG-TS, it cannot be told so and may decode one before ours is checked.
+    """
+    # Nothing but the video itself is opened: a playlist that names other files, or addresses, is refused.
+    reading: dict[str, Any] = {"options": {"protocol_whitelist": "none", **_most(max_pixels)}}
+    if int(av.__version__.split(".")[0]) < 19:  # PyAV 19 never fails on titles in another encoding
+        reading["metadata_errors"] = "replace"
+    container: InputContainer = av.open(file, "r", **reading)
+    return container
+
+
+def _most(max_pixels: int) -> dict[str, str]:
+    """The option that makes a decoder refuse larger frames before it takes memory for them."""
+    return {"max_pixels": str(min(max_pixels + _BORDERS, 2**31 - 1))}
 
 
 def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:

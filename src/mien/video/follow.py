@@ -163,7 +163,7 @@ class VideoFrame(Faces):
         Raises:
             ImageError: the pixels were not kept and must be given, or have another size.
         """
-        from mien.image import read_image
+        from mien.image import DEFAULT_MAX_PIXELS, read_image
         from mien.video.overlay import draw_frame
 
         given = self.image if image is None else image
@@ -171,7 +171,7 @@ class VideoFrame(Faces):
             raise ImageError(
                 f"{self.source}: its pixels were not kept: read it with pixels=True, or give them, draw(image)"
             )
-        pixels = read_image(given)
+        pixels = read_image(given, max_pixels=max(DEFAULT_MAX_PIXELS, (self.width or 0) * (self.height or 0)))
         if pixels.shape[:2] != (self.height, self.width):
             raise ImageError(f"{self.source}: the picture given is not of the frame's size")
         return draw_frame(pixels, self.faces)

@@ -47,7 +47,7 @@ def read_video(
         search_every: seconds between two searches of the whole frame, which find who is new; in between, known
             faces are looked for near where they were. 0 searches each frame whole, and takes five times as long.
         pixels: whether frames keep their pixels, which VideoFrame.draw() needs.
-        max_pixels: videos whose frames have more pixels are refused before they are decoded.
+        max_pixels: videos whose frames have more pixels are refused; see `mien.video.clip.Clip`.
 
     Returns:
         An iterator over the frames, in constant memory. Close it, or use it in a `with`, if you stop early.
@@ -128,9 +128,7 @@ class VideoReader(Iterator[VideoFrame]):
 
     def _read(self) -> Generator[VideoFrame, None, None]:
         """Reads the expressions of the frames that another thread finds the faces of."""
-        width, height = self.clip.size
-        depth = max(2, min(_AHEAD, _AHEAD_BYTES // max(1, 3 * width * height)))
-        finder = _Finder(self.clip, self._tracker, self._pixels, depth)
+        finder = _Finder(self.clip, self._tracker, self._pixels)
         try:
             waiting: list[Seen] = []
             while True:
@@ -139,7 +137,8 @@ class VideoReader(Iterator[VideoFrame]):
                     waiting.append(item)
                     # Nothing waits for the sake of a full batch.
                     gathered = sum(len(one.tracks) for one in waiting)
-                    if finder.more and gathered < _BATCH and len(waiting) < min(_BATCH, depth):
+                    held = sum(one.image.nbytes for one in waiting)
+                    if finder.more and max(gathered, len(waiting)) < _BATCH and held < _AHEAD_BYTES:
                         continue
                 yield from self._tracker.read(waiting)
                 waiting = []
@@ -155,11 +154,12 @@ class VideoReader(Iterator[VideoFrame]):
 class _Finder:
     """A thread that decodes a video and finds its faces, a few frames ahead of whoever reads them."""
 
-    def __init__(self, clip: "Clip", tracker: FaceTracker, pixels: bool, depth: int) -> None:
+    def __init__(self, clip: "Clip", tracker: FaceTracker, pixels: bool) -> None:
         self._clip, self._tracker, self._pixels = clip, tracker, pixels
         self._found: queue.Queue[Seen | BaseException | None] = queue.Queue()
-        self._room = threading.Semaphore(depth)
-        self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._ahead: list[int] = []  # bytes of each frame; a video may say less of its size than is true
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="mien-find", daemon=True)
         self._thread.start()
 
@@ -171,21 +171,31 @@ class _Finder:
     def take(self) -> "Seen | BaseException | None":
         """The next frame; or what went wrong, or None, after the last one."""
         item = self._found.get()
-        self._room.release()
+        with self._changed:
+            del self._ahead[:1]
+            self._changed.notify()
         return item
 
     def stop(self) -> None:
         """Ends the thread, wherever it is."""
-        self._stopped.set()
-        self._room.release()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
         self._thread.join()
+
+    def _room(self, size: int) -> bool:
+        """Whether a frame of so many bytes may be found now."""
+        return len(self._ahead) < 2 or (len(self._ahead) < _AHEAD and sum(self._ahead) + size <= _AHEAD_BYTES)
 
     def _run(self) -> None:
         try:
             for time, image in self._clip:
-                self._room.acquire()
-                if self._stopped.is_set():
-                    return
+                with self._changed:
+                    while not (self._stopped or self._room(image.nbytes)):
+                        self._changed.wait()
+                    if self._stopped:
+                        return
+                    self._ahead.append(image.nbytes)
                 self._found.put(self._tracker.find(image, time, pixels=self._pixels))
             self._found.put(None)
         except BaseException as error:  # told by whoever takes the frames

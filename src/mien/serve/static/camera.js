@@ -15,7 +15,7 @@ const SPOKEN = 4000; // milliseconds between two sentences to a screen reader
 let section, video, stream, socket, closing;
 let attempt = 0; // to open the camera: one that the tab was left during is none any more
 let sending = null; // a frame that is being made
-let pending, sentAt, answered, dropped, cards, spoken, waits;
+let pending, sentAt, answered, cards, spoken, waits;
 let history = new Map(); // track → its samples of the last minute
 let view; // shows the frame that was answered, so that its boxes lie on its faces
 let shown = []; // the frames on their way
@@ -85,7 +85,7 @@ function refusal(error) {
 }
 
 function begin() {
-  [pending, answered, dropped, history, cards, spoken, closing] = [0, [], 0, new Map(), new Map(), 0, false];
+  [pending, answered, history, cards, spoken, closing] = [0, [], new Map(), new Map(), 0, false];
   [sentAt, waits, shown] = [[], [], []];
   $("[data-frame]", section).style.aspectRatio = `${video.videoWidth || 4} / ${video.videoHeight || 3}`;
   $("[data-curtain]", section).hidden = true;
@@ -140,12 +140,12 @@ function close() {
 
 /** Sends frames for as long as there is room for them on the way. */
 async function next() {
-  while (socket && stream && !sending && pending < AHEAD) {
+  while (socket?.readyState === WebSocket.OPEN && stream && !sending && pending < AHEAD) {
     const mine = socket;
     sending = frame();
     const blob = await sending;
     sending = null;
-    if (mine !== socket) return;
+    if (mine !== socket) continue; // the frame was of a camera that was stopped; another may have been started since
     if (blob && mine.readyState === WebSocket.OPEN) {
       pending += 1;
       sentAt.push(performance.now());
@@ -172,7 +172,6 @@ async function frame() {
 function take(record) {
   const now = performance.now();
   pending -= 1 + record.dropped;
-  dropped += record.dropped;
   sentAt.splice(0, record.dropped);
   for (const passed of shown.splice(0, record.dropped)) passed.close();
   const picture = shown.shift();

@@ -34,7 +34,7 @@ for (const [index, tab] of tabs.entries()) {
   });
 }
 
-const named = () => (location.hash.slice(1) in PANELS ? location.hash.slice(1) : "photograph");
+const named = () => (Object.hasOwn(PANELS, location.hash.slice(1)) ? location.hash.slice(1) : "photograph");
 addEventListener("hashchange", () => location.hash !== "#content" && show(named()));
 show(named());
 
