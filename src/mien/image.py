@@ -28,8 +28,8 @@ ImageSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any
 
 DEFAULT_MAX_PIXELS: Final = 100_000_000
 # A scan of a JPEG takes few bytes and goes over all its pixels once more, so that some thousands take minutes
-# (libjpeg-turbo, "Two Issues with the JPEG Standard", LJT-01-003). Encoders make a dozen at most. Thumbnails, and the
-# video that a telephone may append, have some of their own, and by chance the same two bytes.
+# (libjpeg-turbo, "Two Issues with the JPEG Standard", LJT-01-003). Encoders make a dozen at most. Thumbnails, and
+# the video that a telephone may append, have some of their own, and by chance the same two bytes.
 _MAX_SCANS: Final = 1000
 _JPEG: Final = b"\xff\xd8\xff"
 _SCAN: Final = b"\xff\xda"
