@@ -103,6 +103,10 @@ def test_one_that_cannot_be_read_spoils_no_other(engine: Engine, portrait: bytes
     assert cut.error.startswith("cut.jpg: is damaged or cut short")
 
 
+def test_nothing_to_read_is_nothing_wrong(engine: Engine) -> None:
+    assert asyncio.run(engine.read([])) == []
+
+
 def test_the_surest_faces_are_kept(engine: Engine, recognizer: Recognizer, examples: Path) -> None:
     content = (examples / "together.jpg").read_bytes()  # four faces; the recogniser here keeps three
     (faces,) = asyncio.run(engine.read([Upload(content, "together.jpg")]))

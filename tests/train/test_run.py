@@ -180,6 +180,12 @@ def test_faces_that_the_start_has_learnt_are_not_called_held_out(
     assert has_learnt(str(tmp_path / "after-all"), replace(held_out, images=fewer_and_others))
     assert not has_learnt(str(tmp_path / "after-all"), replace(held_out, images=held_out.images ^ 255))
     assert not has_learnt(str(tmp_path / "after-all"), split_validation(data)[0])
+    for name, cautious in (("fair", False), ("after-all", True)):  # as an older version wrote it
+        metrics = tmp_path / name / "metrics.json"
+        older = json.loads(metrics.read_text())
+        del older["validation"]["known_by"]
+        metrics.write_text(json.dumps(older))
+        assert has_learnt(str(tmp_path / name), held_out) is cautious
 
 
 def test_a_model_of_the_name_of_a_shipped_one_is_the_one_that_was_trained(

@@ -63,6 +63,7 @@ def search(noise: Dataset, folder: Path, space=FEW, recipe: Recipe = SMALL, tria
         ),
         ({"model": "plain", "sizes": ()}, {"blocks": Choice((1, 2))}, "plain, which does not heed it"),
         ({"mixup": 0.5}, {"batch_size": Choice((8, 15))}, "batch_size is 15, must be even"),
+        ({"batch_size": 15}, {"mixup": Range(0.0, 1.0)}, "batch_size 15: must be even"),
         ({}, {"batch_size": Choice((8, 15)), "mixup": Range(0.0, 1.0)}, "batch_size is 15, must be even"),
     ],
 )
@@ -231,6 +232,7 @@ def test_an_odd_number_of_faces_is_searched_by_the_space_that_comes_with_mien(no
         (3, (), 1),
         (12, (16,), 3),
         (12, (32, 48), 8),
+        (12, (48, 32, 48), 10),
         (13, (32, 48, 48), 7),
         (51, (32, 48, 48), 19),
     ],

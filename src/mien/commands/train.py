@@ -89,10 +89,9 @@ def train(
         raise ConfigError(
             f"--{own[0]}: the network is that of --init {chosen.init}; leave one of the two out"
         )
-    if deaf := [name for name in unheeded(chosen.model) if changed.get(name) is not None]:
-        raise ConfigError(
-            f"--{deaf[0]}: {chosen.model} does not heed it; leave it out, or choose another --model"
-        )
+    network = (*earlier, chosen)[0].model  # that of the first run, which those after it go on with
+    if deaf := [name for name in unheeded(network) if changed.get(name) is not None]:
+        raise ConfigError(f"--{deaf[0]}: {network} does not heed it; leave it out, or choose another --model")
     faces = read_dataset(data, "train", find_faces=find_faces)
     # Of several processes one tells, or each line would come as often as there are processes.
     telling = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0

@@ -147,6 +147,8 @@ class Engine:
         Raises:
             ProblemError: the queue has no room for them, or the service is being stopped.
         """
+        if not uploads:
+            return []
         with self.room(len(uploads)):
             # Not a TaskGroup: given up, it would keep the uploads until the next collection.
             tasks = [asyncio.ensure_future(self._read_one(upload)) for upload in uploads]

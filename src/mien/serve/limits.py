@@ -21,7 +21,8 @@ class Limits:
       for each explanation, of which the queue takes `max_queue` / 4;
     - 60 × `max_pixels` for two pictures being decoded (22 each, WebP with transparency) and those being searched;
     - 50 × `max_pixels` for each of `max_videos`: 20 for a few frames, and 30 for some twenty that H.264's decoder
-      keeps. Codecs with finer colours keep more bytes a pixel.
+      keeps, whose frames may have 8.4 million pixels more before they are refused. Codecs with finer colours keep
+      more bytes a pixel.
 
     Attributes:
         max_bytes: bytes of a picture.

@@ -101,7 +101,12 @@ def export(
         fitted: the network with whose readings it is fitted, if not with those of `network`: where that has
             learnt from the validation part, it is surer of it than of other faces.
     """
-    drawn = np.random.default_rng(recipe.seed).permutation(len(training))[:EXAMPLES]
+    held_out = {image.tobytes() for image in validation.images}
+    drawn = [
+        row
+        for row in np.random.default_rng(recipe.seed).permutation(len(training))
+        if training.images[row].tobytes() not in held_out
+    ][:EXAMPLES]
     readings = calibrated(as_exported(fitted or network, recipe), validation)
     trust, shares = measured_trust(readings, validation), measured_leanings(readings, validation)
     readings.network = as_exported(network, recipe).eval()

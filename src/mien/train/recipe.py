@@ -85,7 +85,8 @@ class Recipe:
             third of the time, half of the file; `weight_bits` is for what stays in floats.
         mirror: the ONNX file reads each face and its mirror image, and means what the network says of both: twice
             the time. What `history.csv` has is of one view.
-        seed: of every random number.
+        seed: of every random number. Given on the command line it is that of the first run, where the recipe runs
+            others first, and each later one has one more.
     """
 
     name: str

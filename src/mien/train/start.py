@@ -92,7 +92,10 @@ def has_learnt(model: str, faces: Dataset) -> bool:
     try:
         text = find_model(model).with_name("metrics.json").read_text(encoding="utf-8")
         said = json.loads(text)["validation"]
-        return said["held_out"] is False and not set(said["known_by"]).isdisjoint(_digests(faces))
+        if said["held_out"] is not False:
+            return False
+        # Of a version that did not say by what they are known, it may be these.
+        return "known_by" not in said or not set(said["known_by"]).isdisjoint(_digests(faces))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -71,7 +71,13 @@ def test_faces_are_scaled_and_normalised_as_timms_configuration_says(name: str):
 def test_what_was_downloaded_once_is_not_wanted_again(
     made_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    create = timm.create_model
+
+    def without_downloads(name: str, *, pretrained: bool, **options):
+        assert not pretrained
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", without_downloads)
     parts = split_validation(read_dataset(made_folders))
     wanted = recipe(pretrained=True, epochs=1, batch_size=8)
     network = FaceNet(recipe())

@@ -113,6 +113,10 @@ def check_space(space: Space, recipe: Recipe) -> None:
         why = f"that of init {recipe.init}" if recipe.init else f"{recipe.model}, which does not heed it"
         raise ConfigError(f"space: {fixed[0]} cannot be searched: the network is {why}")
     mixes = "mixup" in space or recipe.mixup > 0
+    if mixes and "batch_size" not in space and recipe.batch_size % 2:
+        raise ConfigError(
+            f"recipe {recipe.name}: batch_size {recipe.batch_size}: must be even, mixup mixes pairs"
+        )
     for name, dimension in space.items():
         usual = 0.5 if name == REFINE_SHARE else getattr(recipe, name)
         ends = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)

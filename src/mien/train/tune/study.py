@@ -144,7 +144,7 @@ def tune(
             optuna.storages.fail_stale_trials(study)
             if not beats or left > _count_under_way(study):
                 try:
-                    study.optimize(objective, n_trials=1, callbacks=[tell])
+                    study.optimize(objective, n_trials=1, callbacks=[tell], gc_after_trial=True)
                 except ValueError:  # Optuna's own, which will not tell the end of an ended trial
                     if lost is None:
                         raise
@@ -198,8 +198,8 @@ def judged_from(recipe: Recipe) -> int:
     network that has seen smaller faces alone says little about it.
     """
     sizes = [side_at(epoch, recipe, SIDE) for epoch in range(recipe.epochs)]
-    first = sizes.index(sizes[-1])
-    return max(recipe.epochs // 4, first + 2 if first else 1)
+    others = [epoch for epoch, size in enumerate(sizes, start=1) if size != sizes[-1]]
+    return max(recipe.epochs // 4, others[-1] + 2 if others else 1)
 
 
 def describe(trial: FrozenTrial, epochs: int) -> str:
