@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pydantic  # noqa: F401 - cyclopts looks at values once more where something has imported it
 import pytest
 
 from mien.cli import app

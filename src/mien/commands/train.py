@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Changes = Any
 else:
     Changes = Annotated[
-        _Changes,
+        _Changes | None,
         Parameter(name="*", group="Fields of the recipe", negative_iterable="no-", consume_multiple=True),
     ]
 
