@@ -57,6 +57,15 @@ def launch(devices: int = 1, precision: Precision | None = None) -> Fabric:
     return fabric
 
 
+def leave(fabric: Fabric) -> None:
+    """Ends what the processes have in common, when all is done.
+
+    Python does not end gloo's threads when it exits, and what is still running then may abort the process.
+    """
+    if fabric.world_size > 1 and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 @contextmanager
 def first_alone(fabric: Fabric) -> Iterator[bool]:
     """Lets the first process do what one has to do, while the others wait; where it fails, all of them end.

@@ -17,7 +17,7 @@ from mien.train.checkpoint import is_done, run_identity
 from mien.train.finish import answer_truth, finish
 from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.networks import FaceNet
-from mien.train.processes import Precision, alone_in, first_alone, launch
+from mien.train.processes import Precision, alone_in, first_alone, launch, leave
 from mien.train.recipe import Recipe, load_recipe, stretches
 from mien.train.start import has_learnt, start_of, with_network
 
@@ -76,6 +76,7 @@ def train(
             complain(f"{stretch.name}: batches of {size}, not {stretch.batch_size}, for {len(learnt)} faces")
     for learnt, stretch in fitting:
         _run(learnt, validation, stretch, out, options or Options(), fabric)
+    leave(fabric)
     return out / chain[-1].name
 
 
