@@ -20,6 +20,8 @@ _Changes = make_dataclass(
     namespace={"__doc__": Recipe.__doc__, "__module__": __name__},
 )
 if TYPE_CHECKING:
+    from mien.datasets import Dataset
+
     Changes = Any
 else:
     Changes = Annotated[
@@ -79,8 +81,6 @@ def train(
         from mien.train.run import train as run
     except ImportError as error:
         raise ConfigError(f'training needs {error.name}: pip install "mien[train]"') from error
-    from mien.datasets import read_dataset
-
     changed = asdict(changes) if changes is not None else {}
     asked = load_recipe(recipe or _suited(changed))
     *earlier, chosen = stretches(asked, **changed)
@@ -92,18 +92,9 @@ def train(
     network = (*earlier, chosen)[0].model  # that of the first run, which those after it go on with
     if deaf := [name for name in unheeded(network) if changed.get(name) is not None]:
         raise ConfigError(f"--{deaf[0]}: {network} does not heed it; leave it out, or choose another --model")
-    faces = read_dataset(data, "train", find_faces=find_faces)
     # Of several processes one tells, or each line would come as often as there are processes.
     telling = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
-    if faces.skipped and telling:
-        complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
-    if exclude is not None:
-        from mien.audit.rows import exclude_rows
-
-        before = len(faces)
-        faces = exclude_rows(faces, exclude, "train")
-        if telling:
-            complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
+    faces = read_training(data, exclude=exclude, find_faces=find_faces, telling=telling)
     if preview is not None:
         save_preview(faces, chosen, preview)
         print(preview)
@@ -118,6 +109,23 @@ def train(
     if telling:
         print(folder)
     return 1 if faces.skipped and telling else 0
+
+
+def read_training(data: Path, *, exclude: Path | None, find_faces: bool, telling: bool = True) -> "Dataset":
+    """The faces to learn from; tells how many are left out, and why."""
+    from mien.datasets import read_dataset
+
+    faces = read_dataset(data, "train", find_faces=find_faces)
+    if faces.skipped and telling:
+        complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
+    if exclude is not None:
+        from mien.audit.rows import exclude_rows
+
+        before = len(faces)
+        faces = exclude_rows(faces, exclude, "train")
+        if telling:
+            complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
+    return faces
 
 
 def _suited(changed: dict[str, Any]) -> str:

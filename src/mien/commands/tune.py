@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.console import complain
+from mien.commands.train import read_training
 from mien.errors import ConfigError
 from mien.train.recipe import Recipe, load_recipe
 
@@ -68,8 +68,6 @@ def tune(
         from mien.train.tune.study import tune as search
     except ImportError as error:
         raise ConfigError(f'tuning needs {error.name}: pip install "mien[train,tune]"') from error
-    from mien.datasets import read_dataset
-
     if trials < 1:
         raise ConfigError(f"--trials {trials}: choose 1 or more")
     chosen = load_recipe(recipe)
@@ -79,15 +77,7 @@ def tune(
         raise ConfigError(f"--study {name}: must do as the name of a file")
     given = spaces.read_space(space) if space is not None else None
     spaces.check_space(spaces.SPACE if given is None else given, short)
-    faces = read_dataset(data, "train", find_faces=find_faces)
-    if faces.skipped:
-        complain(f"{len(faces.skipped)} pictures skipped; the first: {faces.skipped[0]}")
-    if exclude is not None:
-        from mien.audit.rows import exclude_rows
-
-        before = len(faces)
-        faces = exclude_rows(faces, exclude, "train")
-        complain(f"{exclude}: {before - len(faces)} of {before} faces left out")
+    faces = read_training(data, exclude=exclude, find_faces=find_faces)
     check_classes(faces)
     where = spaces.space_for(faces) if given is None else given
     out.mkdir(parents=True, exist_ok=True)
