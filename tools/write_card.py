@@ -90,7 +90,7 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
 | `recipe.toml` | what was trained, and how |
 | `metrics.json` | of the training run: measures on the validation tenth of Training{seen} |
 | `evaluation.json` | every number of this card, by `mien evaluate` on PublicTest |
-| `history.csv` | loss and validation accuracy by epoch{seen} |
+| `history.csv` | loss, and accuracy on the same tenth, by epoch |
 
 ## Without mien
 
