@@ -194,8 +194,8 @@ def _run(
 def judged_from(recipe: Recipe) -> int:
     """The epoch, counted from 1, after which a trial may first be stopped.
 
-    A quarter of them must have passed, and two in which the faces have their last size: scores are of that size, and
-    a network that has seen smaller faces alone says little about it.
+    A quarter of them must have passed, and two in which the faces have their last size: scores are of that size,
+    and a network that has seen smaller faces alone says little about it.
     """
     sizes = [side_at(epoch, recipe, SIDE) for epoch in range(recipe.epochs)]
     others = [epoch for epoch, size in enumerate(sizes, start=1) if size != sizes[-1]]
