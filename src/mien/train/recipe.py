@@ -43,7 +43,8 @@ class Recipe:
         trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.
         votes: weight of the votes' loss beside that of the labels; 0: no votes are learnt, and the crowd's reading
             repeats the labels'.
-        teachers: models whose readings are learnt beside the data's (Hinton et al. 2015): names or folders.
+        teachers: models whose readings are learnt beside the data's (Hinton et al. 2015): names or folders, or
+            recipes that are run before this one.
         teacher_weight: weight of the teachers' mean in the targets, in [0, 1]; the rest are votes and labels.
         hold_out: keep the validation tenth out of training; without, results on it mean nothing, and what is
             fitted on it (temperatures, the answer's weights, trust in small faces) is fitted with the readings of

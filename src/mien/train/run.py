@@ -99,9 +99,11 @@ def _run(
     start = recipe
     if recipe.first:
         # Absolute, since "base" alone would be the model that ships.
-        before = str((out / load_recipe(recipe.first).name).absolute())
-        teachers = recipe.teachers or ((before,) if recipe.teacher_weight else ())
-        start = replace(recipe, first="", init=before, teachers=teachers)
+        before = {run.name: str((out / run.name).absolute()) for run in stretches(recipe)[:-1]}
+        init = before[load_recipe(recipe.first).name]
+        teachers = recipe.teachers or ((init,) if recipe.teacher_weight else ())
+        teachers = tuple(before.get(teacher, teacher) for teacher in teachers)
+        start = replace(recipe, first="", init=init, teachers=teachers)
     start = with_network(start)
     made = replace(start, first=recipe.first, init=recipe.init, teachers=recipe.teachers)
     if _is_finished(folder, start, made, training, validation):
