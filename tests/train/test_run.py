@@ -198,6 +198,11 @@ def test_a_model_of_the_name_of_a_shipped_one_is_the_one_that_was_trained(
     train(read_dataset(made_folders), load_recipe("then.toml"), Path())
     first, then = (load_weights(Path(name, "model.safetensors")) for name in ("nano", "then"))
     assert torch.allclose(first["labels.weight"], then["labels.weight"], atol=1e-3)
+    for name, teachers in (("by-name", ["nano", "then"]), ("by-folder", ["./nano", "./then"])):
+        taught = f'"{name}"\nfirst = "then.toml"\nteachers = {teachers}\nteacher_weight = 1'
+        Path(f"{name}.toml").write_text(text.replace('"tiny"', taught))
+        train(read_dataset(made_folders), load_recipe(f"{name}.toml"), Path())
+    assert Path("by-name/model.safetensors").read_bytes() == Path("by-folder/model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.9999])
