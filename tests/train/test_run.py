@@ -132,14 +132,15 @@ def test_a_lock_that_cannot_be_made_is_told(made_folders: Path, tiny_recipe: Pat
         train(read_dataset(made_folders, "train"), load_recipe(str(tiny_recipe)), tmp_path)
 
 
+def temperatures_of(folder: Path) -> dict[str, float]:
+    metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
+    return json.loads(metadata["mien.temperatures"])
+
+
 @pytest.mark.parametrize("hold_out", [True, False])
 def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validation_part(
     hold_out: bool, tiny_model: Path, made_folders: Path, tmp_path: Path
 ):
-    def fitted(folder: Path) -> dict[str, float]:
-        metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
-        return json.loads(metadata["mien.temperatures"])
-
     changed = load_recipe(str(tiny_model / "recipe.toml")).changed(
         name="on", epochs=20, init=str(tiny_model), hold_out=hold_out, erase=0.0, scale=1.0, rotate=0.0
     )
@@ -149,8 +150,8 @@ def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validat
     assert metrics["validation"]["held_out"] is hold_out
     assert (metrics["training_faces"] == len(data)) is not hold_out
     # The weights that the fit begins from were rounded to 16 bits.
-    before = pytest.approx(fitted(tiny_model), abs=0.01)
-    assert (fitted(folder) == before) is not hold_out
+    before = pytest.approx(temperatures_of(tiny_model), abs=0.01)
+    assert (temperatures_of(folder) == before) is not hold_out
     weights = [load_weights(made / "model.safetensors")["labels.weight"] for made in (tiny_model, folder)]
     assert not torch.allclose(*weights, atol=1e-3)
 
@@ -173,6 +174,14 @@ def test_faces_that_the_start_has_learnt_are_not_called_held_out(
     assert said("after-all", init=str(tmp_path / "all")) == (False, False, True)
     assert said("after-after-all", init=str(tmp_path / "after-all")) == (False, False, True)
     assert said("all-from-nothing", hold_out=False) == (False, False, True)
+    recipe.changed(name="fair").save(tmp_path / "fair.toml")
+    recipe.changed(name="whole", first=str(tmp_path / "fair.toml"), hold_out=False).save(
+        tmp_path / "whole.toml"
+    )
+    for name, hold_out in (("whole-again", False), ("too-late", True)):  # fair can still be asked
+        assert said(name, first=str(tmp_path / "whole.toml"), hold_out=hold_out) == (False, True, False)
+        temperatures = [temperatures_of(tmp_path / folder) for folder in ("whole", name)]
+        assert temperatures[0] == temperatures[1]
     held_out = split_validation(data)[1]
     assert has_learnt(str(tmp_path / "after-all"), held_out)
     fewer_and_others = held_out.images.copy()

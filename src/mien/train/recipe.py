@@ -48,8 +48,8 @@ class Recipe:
         teacher_weight: weight of the teachers' mean in the targets, in [0, 1]; the rest are votes and labels.
         hold_out: keep the validation tenth out of training; without, results on it mean nothing, and what is
             fitted on it (temperatures, the answer's weights, trust in small faces) is fitted with the readings of
-            the model that the run starts from, if it starts from one that has both heads already; else with those
-            of the model itself, which are too sure of these faces.
+            the model that the run starts from, or of the last before it that had not learnt them either, if that
+            has both heads already; else with those of the model itself, which are too sure of these faces.
         epochs: passes over the training part.
         sizes: sides in pixels at which the faces are shown, a multiple of 8 each, in equal shares of the epochs
             (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, 48 but for timm's.

@@ -97,6 +97,7 @@ def _run(
     """One stretch, which finds the model that it starts from in `out`. A done one stays as it is."""
     folder = out / recipe.name
     start = recipe
+    before: dict[str, str] = {}
     if recipe.first:
         # Absolute, since "base" alone would be the model that ships.
         before = {run.name: str((out / run.name).absolute()) for run in stretches(recipe)[:-1]}
@@ -113,7 +114,7 @@ def _run(
         network = fit(training, validation, start, folder, options=options, fabric=fabric)
         with first_alone(fabric) as first:
             if first:
-                _finish(network, training, validation, start, made, folder, fabric)
+                _finish(network, training, validation, start, made, [*before.values()], folder, fabric)
 
 
 def _finish(
@@ -122,16 +123,20 @@ def _finish(
     validation: Dataset,
     start: Recipe,
     made: Recipe,
+    earlier: list[str],
     folder: Path,
     fabric: Fabric,
 ) -> None:
-    """Writes what the run leaves, fitted with a network that has not learnt the validation part, if any."""
-    knew = has_learnt(start.init, validation)
-    before = None if start.hold_out else start_of(start, training.classes)
-    held = {
-        "held_out": start.hold_out and not knew,
-        "fitted_on_held_out": not knew and (start.hold_out or before is not None),
-    }
+    """Writes what the run leaves, fitted with the last network that had not learnt the validation part."""
+    held_out = start.hold_out and not has_learnt(start.init, validation)
+    before = None
+    if not held_out:
+        unknowing = (
+            model for model in reversed(earlier or [start.init]) if not has_learnt(model, validation)
+        )
+        if model := next(unknowing, ""):
+            before = start_of(replace(start, init=model), training.classes)
+    held = {"held_out": held_out, "fitted_on_held_out": held_out or before is not None}
     if not held["fitted_on_held_out"]:
         complain(
             f"{made.name}: has learnt the faces that its temperatures are fitted on, "
