@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 pytest.importorskip("playwright", reason="needs pip install playwright")
@@ -178,6 +180,39 @@ def test_a_photograph_that_is_too_large_is_shrunk(page: Page, examples: Path, tm
     choose(page, tmp_path / "large.jpg")
     expect(page.locator("#photograph [data-title]")).to_have_text("One face")
     expect(page.locator("[data-shrunk]")).to_contain_text("was shrunk to 3464×3464")
+    large = portrait(page)
+    choose(page, examples / "astronaut.jpg")
+    expect(page.locator("[data-shrunk]")).to_be_hidden()
+    expect(page.locator("#photograph [data-title]")).to_have_text("One face")
+    assert np.abs(large - portrait(page)).mean() < 20  # grey levels of 255
+
+
+def portrait(page: Page) -> NDArray[np.float64]:
+    """The first face's portrait, in grey; (128, 128)."""
+    told = page.locator("#photograph .card canvas").first.evaluate("canvas => canvas.toDataURL()")
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(told.partition(",")[2]))).convert("L"), np.float64
+    )
+
+
+def test_a_photograph_that_the_browser_cannot_show(page: Page, examples: Path, tmp_path: Path) -> None:
+    with Image.open(examples / "astronaut.jpg") as picture:
+        picture.save(tmp_path / "face.tif")
+    choose(page, tmp_path / "face.tif")
+    expect(page.locator("#photograph [data-title]")).to_have_text("One face")
+    expect(page.locator("#photograph [data-cards]")).to_contain_text("This browser cannot show the picture")
+    expect(page.locator("#photograph .card")).to_contain_text("Face 1")
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (568, 320), (1280, 800)])
+def test_the_camera_can_be_started_at_any_size(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.click("#tab-camera")
+    frame, button = (page.locator(name).bounding_box() for name in ("#camera .frame", "[data-start-camera]"))
+    assert frame is not None
+    assert button is not None
+    assert frame["y"] <= button["y"] <= frame["y"] + frame["height"] - button["height"]
+    assert frame["x"] <= button["x"] <= frame["x"] + frame["width"] - button["width"] <= width
 
 
 def test_a_camera_that_the_server_has_no_room_for(page: Page, context: BrowserContext) -> None:
@@ -349,6 +384,23 @@ def test_a_video_that_is_given_up(page: Page, clip: Path) -> None:
     expect(page.locator("#video [data-start]")).to_be_visible()
     expect(page.locator("#video [data-problem]")).to_be_hidden()
     expect(page.locator("#status")).to_have_text("Stopped")
+    expect(page.locator("#video [data-start] [data-file]")).to_be_focused()
+
+
+def test_a_video_of_nobody(page: Page, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason='needs pip install "mien[video]"')
+    with av.open(str(tmp_path / "nobody.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shade in range(100, 104):
+            frame = av.VideoFrame.from_image(Image.new("RGB", (320, 240), (shade,) * 3))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    page.click("#tab-video")
+    choose(page, tmp_path / "nobody.mp4", "video")
+    expect(page.locator("#status")).to_have_text("4 frames are read. Nobody")
+    page.evaluate("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
+    expect(page.locator("#video [data-title]")).to_have_text("Nobody")
 
 
 def test_what_is_no_video_is_refused_in_a_sentence(page: Page, examples: Path) -> None:

@@ -16,7 +16,8 @@ class Limits:
 
     At worst, what is sent takes about as many bytes of memory as these together:
 
-    - 2 × `max_pending_bytes`: a body is there twice while it is put together, or taken apart into files;
+    - 3 × `max_pending_bytes`: a body is there twice while it is put together, and a form, with what its parser
+      gathers, three times while it is taken apart into files;
     - 3 × `max_pixels` for each picture that is decoded: `max_batch` + 2, one for each of `max_sockets`, and one
       for each explanation, of which the queue takes `max_queue` / 4;
     - 60 × `max_pixels` for two pictures being decoded (22 each, WebP with transparency) and those being searched;

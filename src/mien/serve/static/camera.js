@@ -175,8 +175,10 @@ function take(record) {
   sentAt.splice(0, record.dropped);
   for (const passed of shown.splice(0, record.dropped)) passed.close();
   const picture = shown.shift();
-  if (view.width !== picture.width) view.width = picture.width;
-  if (view.height !== picture.height) view.height = picture.height;
+  if (view.width !== picture.width || view.height !== picture.height) { // at first, and when the phone is turned
+    [view.width, view.height] = [picture.width, picture.height];
+    $("[data-frame]", section).style.aspectRatio = `${view.width} / ${view.height}`;
+  }
   view.getContext("2d").drawImage(picture, 0, 0);
   picture.close();
   waits.push(now - sentAt.shift());

@@ -6,16 +6,21 @@ import { ask } from "./server.js";
 /** A button for the card of a face that is exchanged for the answer. */
 export function explanation(photograph, index) {
   const button = h("button", { class: "button" }, "What does this rest on?");
+  // Whoever has gone on to something else is not called back. A disabled button is left without the focus.
+  const waiting = () => [button, document.body].includes(document.activeElement);
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
       const headers = { "Content-Type": photograph.type || "application/octet-stream" };
       const answer = await ask(`/v1/explain?face=${index}`, { method: "POST", body: photograph, headers });
       const shown = draw(await answer.json());
+      const waits = waiting();
       button.replaceWith(shown);
-      shown.focus();
+      if (waits) shown.focus();
     } catch (error) {
+      const waits = waiting();
       button.disabled = false;
+      if (waits) button.focus();
       button.textContent = error.message;
       say(error.message);
     }

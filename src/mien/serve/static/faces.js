@@ -100,11 +100,10 @@ export function bars(shares, caption) {
 }
 
 /** A card for one face of a photograph. */
-export function card(face, number, image, explain) {
+export function card(face, number, explain) {
   const [word, share] = verdict(face);
   const unclear = word === "unclear";
   const portrait = h("canvas", { width: 128, height: 128, "aria-hidden": "true" });
-  drawPortrait(portrait, image, face.box);
   const element = h("li", { class: "card", id: `face-${number}`, tabindex: "-1" },
     h("header", {}, portrait, h("div", {},
       h("h3", { class: "number" }, `Face ${number}`),

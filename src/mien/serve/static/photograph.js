@@ -1,6 +1,6 @@
 // Reads a photograph, and shows its faces on it and beside it.
 import { $, $$, complain, h, save, say, takeFiles } from "./dom.js";
-import { capital, card, percent, placeBox, verdict } from "./faces.js";
+import { capital, card, drawPortrait, percent, placeBox, verdict } from "./faces.js";
 import { abilities, ask } from "./server.js";
 import { explanation } from "./explain.js";
 
@@ -62,7 +62,10 @@ async function read(blob, name) {
     note.textContent = `The photograph is larger than this service takes: it was shrunk to ${record.width}×${record.height} for reading.`;
   } catch (error) {
     if (mine.signal.aborted) return;
-    if (picture.naturalWidth === 0) restart();
+    if (picture.naturalWidth === 0) {
+      restart();
+      $("[data-file]", section).focus();
+    }
     complain(section, error);
     $("[data-title]", section).textContent = "Not read";
     $("[data-cards]", section).replaceChildren();
@@ -107,6 +110,7 @@ async function show(blob, frame) {
 function fill(frame) {
   const { faces } = record;
   const shown = image.naturalWidth > 0;
+  const scale = image.naturalWidth / record.width; // above 1 where it was shrunk before it was sent
   const title = $("[data-title]", section);
   title.textContent = faces.length === 0 ? "Nobody" : faces.length === 1 ? "One face" : `${faces.length} faces`;
   frame.classList.toggle("many", faces.length > 12);
@@ -122,7 +126,8 @@ function fill(frame) {
   if (shown) frame.append(...boxes);
   place();
   const cards = faces.map((face, index) => {
-    const element = card(face, index + 1, image, explanation(photograph, index));
+    const element = card(face, index + 1, explanation(photograph, index));
+    if (shown) drawPortrait($("canvas", element), image, face.box.map((place) => place * scale));
     element.addEventListener("pointerenter", () => choose(index, false));
     return element;
   });

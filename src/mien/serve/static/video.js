@@ -161,6 +161,7 @@ function send(file) {
     if (!frames.length) {
       $("[data-result]", section).hidden = true;
       $("[data-start]", section).hidden = false;
+      $("[data-file]", section).focus();
       return;
     }
     finish();
@@ -226,7 +227,7 @@ function list() {
     }, `Face ${id}`)));
   }
   for (const button of place.children) button.setAttribute("aria-pressed", String(Number(button.dataset.track) === chosen));
-  $("[data-title]", section).textContent = tracks.size === 1 ? "One face" : tracks.size ? `${tracks.size} faces` : "Looking for faces…";
+  $("[data-title]", section).textContent = tracks.size === 1 ? "One face" : tracks.size ? `${tracks.size} faces` : request ? "Looking for faces…" : "Nobody";
   if (chosen !== null) shares(tracks.get(chosen));
 }
 
@@ -253,9 +254,7 @@ function finish() {
   list();
   draw();
   overlay(player.currentTime);
-  const title = $("[data-title]", section);
-  if (!tracks.size) title.textContent = "Nobody";
-  say(`${frames.length} frames are read. ${title.textContent}`);
+  say(`${frames.length} frames are read. ${$("[data-title]", section).textContent}`);
 }
 
 function draw() {
@@ -265,7 +264,7 @@ function draw() {
   slider.style.height = `${heightOf(lanes.length)}px`;
   $("#timeline-title").textContent = tracks.size > LANES ? `Timeline: ${LANES} of ${tracks.size} faces` : "Timeline";
   const now = player.currentTime;
-  drawTimeline(slider, lanes, { from: 0, to: Math.max(length(), 0.1), cursor: now, gap: 0.6 });
+  drawTimeline(slider, lanes, { from: 0, to: Math.max(length(), 0.1), cursor: now, gap: Math.max(0.6, 1.1 * interval) });
   slider.setAttribute("aria-valuemax", length().toFixed(1));
   slider.setAttribute("aria-valuenow", now.toFixed(1));
   const face = at(now)?.faces.find((one) => one.track === chosen);
@@ -285,7 +284,7 @@ function at(time) {
 
 function overlay(time) {
   const record = frames.length ? at(time) : null;
-  const faces = record && Math.abs(record.time - time) < 0.5 ? record.faces : [];
+  const faces = record && Math.abs(record.time - time) < Math.max(0.5, 1.1 * interval) ? record.faces : [];
   const boxes = $("[data-boxes]", section);
   while (boxes.children.length < faces.length) boxes.append(h("div", { class: "box" }, h("span", { class: "tag" })));
   while (boxes.children.length > faces.length) boxes.lastChild.remove();
