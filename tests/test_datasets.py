@@ -151,6 +151,14 @@ def test_folders(made_folders: Path):
     assert len(read_dataset(made_folders, "test")) == 28
 
 
+def test_the_heading_of_kaggles_own_file_and_excels_mark_at_its_beginning(tmp_path: Path):
+    path = tmp_path / "icml_face_data.csv"
+    path.write_text(f"\ufeffemotion, Usage, pixels\n4,Training,{'7 ' * 2304}\n", encoding="utf-8")
+    data = read_dataset(path)
+    assert data.labels.tolist() == [4]
+    assert (data.images == 7).all()
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

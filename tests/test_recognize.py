@@ -217,7 +217,11 @@ def test_crops_of_any_size_are_read(crops_only: Recognizer, shape: tuple[int, ..
 
 
 @pytest.mark.parametrize(
-    "kind", [str, Path, Path.read_bytes, Image.open, lambda path: np.asarray(Image.open(path))]
+    "kind",
+    [
+        *(str, Path, Path.read_bytes, Image.open, lambda path: np.asarray(Image.open(path))),
+        *(lambda path: memoryview(path.read_bytes()), lambda path: io.BytesIO(path.read_bytes())),
+    ],
 )
 def test_one_picture_is_not_many(crops_only: Recognizer, astronaut: Path, kind: Callable[[Path], Any]):
     with pytest.raises(ConfigError, match="is one picture, must be several; predict reads one"):

@@ -330,8 +330,8 @@ def _rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[Iterator[dict[str
         DatasetError: on the way in, a column is missing; at any time, the file cannot be read.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)  # Kaggle's icml_face_data.csv has blanks
             if missing := sorted(set(columns) - set(reader.fieldnames or ())):
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
                 raise DatasetError(f"{path}: no column {', '.join(missing)}; found {found[:200]}")

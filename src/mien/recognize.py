@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,12 +133,13 @@ class Recognizer:
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
-        if isinstance(images, str | os.PathLike | bytes | bytearray | Image.Image) or (
-            isinstance(images, np.ndarray) and images.ndim < 4
+        if (
+            isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+            or hasattr(images, "read")  # an open file would be taken line by line
+            or (isinstance(images, np.ndarray) and images.ndim < 4)
         ):
-            raise ConfigError(
-                f"images: {describe(images)} is one picture, must be several; predict reads one"
-            )
+            one = describe(cast("ImageSource", images))
+            raise ConfigError(f"images: {one} is one picture, must be several; predict reads one")
         return self._predict_many(images, batch_size)
 
     def _predict_many(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Faces]:

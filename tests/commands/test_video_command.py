@@ -262,6 +262,19 @@ def test_a_short_track_keeps_every_frame_after_one_that_was_long():
     assert len(timeline.lines[1].curve()[0]) == 90
 
 
+def test_a_face_that_is_missed_for_a_moment_stays_one_track_in_a_film_of_many_people():
+    timeline = Timeline(30)
+    for number in range(3000):
+        timeline.add(made_frame(number, track=1 + number // 30))
+    for number in range(3000, 3600):  # the first of them for 20 s, but for every fifteenth frame
+        timeline.add(made_frame(number, track=101 if number % 15 else 102))
+    timeline.end()
+    assert timeline.dropped == 2
+    line = next(line for line in timeline.lines if line.track == 101)
+    assert line.first == pytest.approx(3001 / 30)
+    assert line.present == pytest.approx(560 / 30)
+
+
 def test_a_film_of_very_many_people_makes_a_page_that_can_be_read():
     timeline = Timeline(30)
     for number in range(3000):

@@ -139,8 +139,8 @@ def _splits(path: Path) -> list[str]:
 def _usages(table: Path) -> set[str]:
     if table.suffix.lower() == ".csv":
         try:
-            with table.open(newline="", encoding="utf-8") as file:
-                return {record.get("Usage") or "" for record in csv.DictReader(file)}
+            with table.open(newline="", encoding="utf-8-sig") as file:
+                return {record.get("Usage") or "" for record in csv.DictReader(file, skipinitialspace=True)}
         except (OSError, ValueError, csv.Error):
             return set()
     try:

@@ -1,6 +1,7 @@
 """`mien audit`: a data set in; what is wrong with it out."""
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,7 +49,16 @@ def audit(data: Path, /, *, out: Path = Path("audit"), alike: float = ALIKE, fin
     # Not through rich, which would break or colour a path.
     print(
         f"{left_out:,} pictures suggested to be left out of training: "
-        f"mien train {data} --exclude {out / 'audit.csv'}"
+        + shlex.join(
+            [
+                "mien",
+                "train",
+                str(data),
+                *(["--find-faces"] * find_faces),
+                "--exclude",
+                str(out / "audit.csv"),
+            ]
+        )
     )
     print(f"The pictures: {out / 'report.html'}")
     return 0

@@ -60,13 +60,14 @@ def compare(
         complain(f"{len(skipped)} pictures skipped; the first: {skipped[0]}")
     answers, people = gather(list(models), faces, threads=threads, bar=bar)
     found = hold_against(answers, people)
-    _print(found)
-    if out is not None:
+    if out is not None:  # first: who reads what is printed may stop in between
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".json":
             out.write_text(to_json(found), encoding="utf-8")
         else:
             write_comparison(found, out)
+    _print(found)
+    if out is not None:
         print(out)
     return 1 if skipped else 0
 

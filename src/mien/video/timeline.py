@@ -20,6 +20,7 @@ from PIL import Image
 
 from mien.labels import EXPRESSIONS
 from mien.video.follow import TrackedFace, VideoFrame
+from mien.video.track import PATIENCE
 
 STEPS: Final = 400
 """Steps of a track's curve, at most."""
@@ -189,13 +190,17 @@ class Timeline:
                 self._lines[face.track] = Line(face.track, frame.time, self._usual)
             self._lines[face.track].note_change(face, frame)
         if len(self._lines) > _TRACKS:
-            self._drop(frame)
+            # Only of those that are over: a face that was missed for a moment comes back as the same track.
+            lines = self._lines.values()
+            self._drop([line for line in lines if frame.time - max(line.first, line.last) > PATIENCE])
 
     def end(self) -> None:
         """Ends the last frame, which is shown as long as the one before it."""
         if self._shown is not None:
             self._show_until(self._shown.time + self._frame)
             self._shown = None
+        while len(self._lines) > _TRACKS:
+            self._drop([*self._lines.values()])
 
     def _show_until(self, time: float) -> None:
         """Counts the time for which the last frame was shown."""
@@ -206,12 +211,10 @@ class Timeline:
             if (line := self._lines.get(face.track)) is not None:
                 line.add(face, begin, time)
 
-    def _drop(self, frame: VideoFrame) -> None:
-        """Forgets the shortest of the tracks that are over."""
-        here = {face.track for face in frame}
-        over = [line for line in self._lines.values() if line.track not in here]
-        if over:
-            del self._lines[min(over, key=lambda line: line.present).track]
+    def _drop(self, lines: list[Line]) -> None:
+        """Forgets the shortest of these."""
+        if lines:
+            del self._lines[min(lines, key=lambda line: line.present).track]
             self.dropped += 1
 
 
