@@ -28,8 +28,8 @@ class Trust:
 
     A reading is mixed with what would be said of a face that nobody saw: the expressions with their shares over
     all faces, the crowd with ``unknown``. How much of each, was measured on ``probabilities`` when the model was
-    made (`mien.train.run.measured_trust`). That the other two readings are mixed alike, and that what is not seen
-    counts as ``unknown``, is a convention: nobody asked people about such small faces.
+    made (`mien.train.finish.measured_trust`). That the other two readings are mixed alike, and that what is not
+    seen counts as ``unknown``, is a convention: nobody asked people about such small faces.
 
     Attributes:
         sides: sides of faces in pixels, rising.
