@@ -75,3 +75,13 @@ def test_wrong_use_is_told_in_one_line(here, folders: Path, tmp_path: Path):
         assert (code, out, len(complaints)) == (2, "", 1)
         assert says in complaints[0]
     assert not (tmp_path / "o").exists()
+
+
+def test_the_next_command_finds_faces_too_and_can_be_pasted(here, examples: Path, tmp_path: Path):
+    for name, picture in (("one", "astronaut.jpg"), ("two", "obama.jpg")):
+        (tmp_path / "my faces" / name).mkdir(parents=True)
+        (tmp_path / "my faces" / name / picture).write_bytes((examples / picture).read_bytes())
+    code, out, _ = here("audit", tmp_path / "my faces", "--find-faces", "--out", tmp_path / "found")
+    assert code == 0
+    told = f"mien train '{tmp_path / 'my faces'}' --find-faces --exclude {tmp_path / 'found' / 'audit.csv'}"
+    assert told in out

@@ -46,20 +46,10 @@ def audit(data: Path, /, *, out: Path = Path("audit"), alike: float = ALIKE, fin
     console.print(_issues(found))
     console.print(_classes(found))
     left_out = len(found.excluded())
+    options = ["--find-faces"] if find_faces else []
+    command = shlex.join(["mien", "train", str(data), *options, "--exclude", str(out / "audit.csv")])
     # Not through rich, which would break or colour a path.
-    print(
-        f"{left_out:,} pictures suggested to be left out of training: "
-        + shlex.join(
-            [
-                "mien",
-                "train",
-                str(data),
-                *(["--find-faces"] * find_faces),
-                "--exclude",
-                str(out / "audit.csv"),
-            ]
-        )
-    )
+    print(f"{left_out:,} pictures suggested to be left out of training: {command}")
     print(f"The pictures: {out / 'report.html'}")
     return 0
 

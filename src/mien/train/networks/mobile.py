@@ -1,4 +1,4 @@
-"""Inverted residuals (Sandler et al. 2018, MobileNetV2) for browsers and small boards."""
+"""Inverted residuals (Sandler et al. 2018, MobileNetV2) for small boards and small downloads."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
