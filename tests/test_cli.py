@@ -396,6 +396,36 @@ def test_a_reader_that_leaves_is_no_error_of_ours(tmp_path: Path, format: str):
     assert process.returncode == 141
 
 
+def _answers(path: Path, word: str) -> Path:
+    """A prediction file that says one word of six faces, with what people said."""
+    path.write_text("row,answer,label\n" + "".join(f"{row},{word},{EXPRESSIONS[row]}\n" for row in range(6)))
+    return path
+
+
+def test_a_comparison_that_nobody_reads_is_written(tmp_path: Path):
+    files = [_answers(tmp_path / f"{word}.csv", word) for word in ("happy", "sad")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        process = subprocess.run(
+            [*MIEN, "compare", *files, "--out", tmp_path / "side.json"],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            timeout=60,
+        )
+    assert (process.returncode, process.stderr) == (141, b"")
+    assert (tmp_path / "side.json").is_file()
+
+
+def test_a_terminal_that_lacks_letters_is_shown_the_rest(tmp_path: Path):
+    files = [_answers(tmp_path / f"{word}.csv", word) for word in ("happy", "sad")]
+    said = run("compare", *files, env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii", "COLUMNS": "200"})
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "16.7% (" in said.stdout  # one of six is right, whichever word it is
+    assert "?" in said.stdout
+
+
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "parquet"])
 def test_ctrl_c_leaves_what_was_written_whole(tmp_path: Path, ending: str):
     """The last input is a pipe into which nobody writes, so the run is stopped while it waits."""

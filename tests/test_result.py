@@ -110,6 +110,8 @@ def test_pandas() -> None:
     empty = Faces("empty.jpg", 640, 480).to_pandas()
     assert tuple(empty.columns) == COLUMNS
     assert empty.empty
+    words = ["source", "expression"]
+    assert empty.dtypes.drop(words).equals(table.dtypes.drop(words))
 
 
 def test_pandas_missing(monkeypatch: pytest.MonkeyPatch) -> None:

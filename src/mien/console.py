@@ -1,9 +1,14 @@
-"""What people at a terminal are told: one line a trouble, and how far the work is; all on standard error."""
+"""What people at a terminal are told: one line a trouble, how far the work is, and what came of it."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def complain(message: str) -> None:
@@ -11,6 +16,24 @@ def complain(message: str) -> None:
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     with contextlib.suppress(OSError):  # nobody listens, which spoils no result
         print(f"mien: {line}", file=sys.stderr, flush=True)
+
+
+def show(*results: "RenderableType") -> None:
+    """Prints tables and sentences on standard output; letters that its encoding lacks become question marks.
+
+    Raises:
+        BrokenPipeError: the reader went away.
+    """
+    from rich.console import Console
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(highlight=False)
+    with console.capture() as printed:  # the console itself would end the process where nobody reads any more
+        for result in results:
+            console.print(result)
+    sys.stdout.write(printed.get())
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -176,7 +176,8 @@ class Recognizer:
             raise ConfigError(f"batch_size {batch_size}: choose 1 or more")
         if not isinstance(crops, np.ndarray):
             raise ImageError(
-                f"crops: a {type(crops).__name__}, must be one uint8 array, as np.stack makes of several"
+                f"crops: a {type(crops).__name__}, must be one uint8 array, as np.stack makes of several "
+                "of one size; Recognizer(detector=None).predict_many() reads crops of any sizes"
             )
         if crops.dtype != np.uint8 or crops.ndim not in (3, 4) or (crops.ndim == 4 and crops.shape[3] != 3):
             raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")

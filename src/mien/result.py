@@ -38,6 +38,12 @@ COLUMNS: Final = columns(EXPRESSIONS)
 """The columns for the models of mien's seven expressions."""
 
 
+def _type_of(column: str) -> str:
+    if column in ("source", "expression"):
+        return "object"
+    return "int64" if column in ("width", "height", "face") else "float64"
+
+
 def percent(share: float) -> str:
     """A share as people read it; never 0 % or 100 % of what is merely unlikely or likely."""
     if 0 < share <= 0.005:
@@ -190,7 +196,9 @@ class Faces(Sequence[Face]):
             import pandas as pd
         except ImportError as error:
             raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
-        return pd.DataFrame(self.rows(), columns=list(self.columns))
+        table = pd.DataFrame(self.rows(), columns=list(self.columns))
+        # Of nothing pandas takes everything for objects, which spoils the types of a table it is joined with.
+        return table if self.faces else table.astype({name: _type_of(name) for name in self.columns})
 
     def draw(self, image: "ImageSource | None" = None) -> "Image.Image":
         """The upright picture in RGB with the faces drawn on it.

@@ -278,14 +278,14 @@ class ParquetWriter:
 def table_rows(faces: Faces) -> list[dict[str, Any]]:
     """A row a face; where there is none, one row that says so, so that no picture is missing from a table."""
     rows = faces.rows() or [{"width": faces.width, "height": faces.height, "error": faces.error}]
-    return [{**row, "source": _unicode(faces.source)} for row in rows]
+    return [{**row, "source": in_unicode(faces.source)} for row in rows]
 
 
 def _json(faces: Faces) -> str:
-    return json.dumps({**faces.to_dict(), "source": _unicode(faces.source)}, ensure_ascii=False)
+    return json.dumps({**faces.to_dict(), "source": in_unicode(faces.source)}, ensure_ascii=False)
 
 
-def _unicode(name: str) -> str:
+def in_unicode(name: str) -> str:
     """The name, with bytes that are no text spelt out: no format could hold them."""
     return name.encode("utf-8", "backslashreplace").decode()
 

@@ -7,6 +7,7 @@ import pytest
 from mien.commands.compare import compare
 from mien.errors import ConfigError
 from mien.labels import EXPRESSIONS
+from mien.model_file import find_model
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_side_by_side(
         assert record["truths"]["original_labels"]["against_first"][0]["only_other_right"] == 6
     else:
         assert "glad and even, side by side" in out.read_text()
+
+
+def test_models_of_one_name_are_told_apart(made_folders: Path, tmp_path: Path):
+    shutil.copytree(find_model("nano").parent, tmp_path / "mine")
+    out = tmp_path / "side.json"
+    compare("nano", str(tmp_path / "mine"), data=made_folders, out=out, threads=1)
+    assert [model["name"] for model in json.loads(out.read_text())["models"]] == [
+        "nano",
+        str(tmp_path / "mine"),
+    ]
 
 
 def test_pictures_that_cannot_be_read_are_told(

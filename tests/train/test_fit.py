@@ -10,10 +10,20 @@ from safetensors.torch import load_file
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError, DivergedError
+from mien.train.augment import augment, draw_views
 from mien.train.checkpoint import run_identity
-from mien.train.fit import are_finite, average_of, create_optimizer, fit, learning_rate, loss_of
+from mien.train.fit import (
+    are_finite,
+    average_of,
+    create_optimizer,
+    fit,
+    learning_rate,
+    loss_of,
+    validate,
+)
 from mien.train.journal import read_history
 from mien.train.networks import FaceNet, Logits
+from mien.train.processes import launch
 from mien.train.recipe import Recipe
 
 SMALL = Recipe(name="small", stem=(4, 8), stages=(8,), blocks=1, epochs=1, sizes=(16,), batch_size=8)
@@ -75,15 +85,68 @@ def test_a_history_without_its_checkpoint_is_begun_afresh(tmp_path):
         assert history[1].startswith("1,")
 
 
-def test_mixed_faces_teach_something_else(tmp_path):
-    weights = []
-    for mixup in (0.0, 1.0):
-        folder = tmp_path / str(mixup)
-        folder.mkdir()
-        # One step, whose views are drawn before what mixing draws: they are the same.
-        recipe = replace(SMALL, mixup=mixup, batch_size=64)
-        weights.append(fit(noise(64), noise(8), recipe, folder).labels.weight)
-    assert not torch.equal(*weights)
+@pytest.mark.parametrize("changes", [{}, {"mixup": 1.0}, {"refine_epochs": 1, "sharpness": 0.2}], ids=str)
+def test_a_step_is_the_one_written_out_here(changes: dict[str, float], tmp_path: Path):
+    data = noise(64, np.random.default_rng(1).multinomial(10, [0.1] * 10, 64).astype(np.uint8))
+    recipe = replace(SMALL, batch_size=64, dropout=0.0, momentum=0.0, weight_decay=0.0, **changes)
+    trained = fit(data, noise(8), recipe, tmp_path, fabric=launch(1, "32-true"))
+
+    torch.manual_seed(recipe.seed)
+    network = FaceNet(recipe).train()
+    random = torch.Generator().manual_seed(recipe.seed * 100_003)
+    rows = torch.randperm(64, generator=random)
+    strength = recipe.refined() if recipe.refine_epochs else recipe
+    views = draw_views(64, strength, size=16, random=random)
+    faces = augment(torch.from_numpy(data.images)[rows][:, None] / 127.5 - 1, views)
+    labels = 0.9 * torch.eye(7)[torch.from_numpy(data.labels)][rows] + 0.1 / 7
+    crowd = torch.from_numpy(data.votes / 10).float()[rows]
+    if recipe.mixup:
+        pairs = [
+            [own * value[at] + (1 - own) * value[at ^ 1] for at, own in enumerate(views.own)]
+            for value in (faces, labels, crowd)
+        ]
+        faces, labels, crowd = map(torch.stack, pairs)
+
+    def gradients() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        logits = network(faces)
+        losses = [
+            -(target * said.log_softmax(dim=1)).sum(dim=1).mean()
+            for target, said in ((labels, logits.labels), (crowd, logits.crowd))
+        ]
+        return sum(losses), torch.autograd.grad(sum(losses), list(network.parameters()))
+
+    loss, slopes = gradients()
+    if recipe.sharpness:
+        before = [weight.detach().clone() for weight in network.parameters()]
+        length = torch.sqrt(sum(slope.square().sum() for slope in slopes))
+        with torch.no_grad():
+            for weight, slope in zip(network.parameters(), slopes, strict=True):
+                weight += recipe.sharpness * slope / length
+        _, slopes = gradients()
+        with torch.no_grad():
+            for weight, value in zip(network.parameters(), before, strict=True):
+                weight.copy_(value)
+    with torch.no_grad():
+        for weight, slope in zip(network.parameters(), slopes, strict=True):
+            weight -= recipe.learning_rate * slope
+    assert read_history(tmp_path / "history.csv")[0].loss == pytest.approx(loss.item(), rel=1e-4)
+    for (name, weight), found in zip(network.named_parameters(), trained.parameters(), strict=True):
+        assert torch.allclose(weight, found, atol=1e-5), name
+
+
+def test_progress_is_measured_on_labels_and_on_the_answer_that_most_people_gave():
+    votes = np.zeros((10, 10), np.uint8)
+    votes[:6, 0], votes[6:, 1] = 8, 8  # neutral, happy
+    votes[:, 9] = 2
+    data = replace(noise(10), labels=np.array([3, 3, 3, 3, 4, 4, 4, 4, 4, 4]), votes=votes)
+    network = FaceNet(SMALL)
+    for head, word in ((network.labels, 3), (network.crowd, 0)):  # happy; neutral
+        head.weight.data.zero_()
+        head.bias.data.copy_(torch.eye(len(head.bias))[word])
+    assert validate(network, data, launch(1)) == (0.4, 0.6)
+    silent = FaceNet(replace(SMALL, votes=0.0))
+    silent.labels.load_state_dict(network.labels.state_dict())
+    assert validate(silent, data, launch(1)) == pytest.approx((0.4, math.nan), nan_ok=True)
 
 
 def test_accuracy_is_that_on_the_datas_labels_whatever_else_is_learnt(tmp_path):

@@ -1,4 +1,6 @@
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,21 @@ def test_tensorboards_files_are_written_where_it_is_installed(tmp_path: Path):
     with Journal(tmp_path, Recipe(name="mine", epochs=3), steps=5, tensorboard=True) as journal:
         journal.epoch(EPOCHS[0])
     assert any(file.name.startswith("events.") for file in (tmp_path / "tensorboard").iterdir())
+
+
+def test_a_terminal_of_80_columns_shows_each_epoch_and_a_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    with Journal(tmp_path, Recipe(name="base-second", epochs=300), steps=5, first_epoch=99) as journal:
+        journal.step()
+        journal.epoch(replace(EPOCHS[0], epoch=100, seconds=0.5))
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err).replace("\r", "\n").splitlines()
+    said = "base-second: epoch 100/300 · 48 px · loss 3.000 · validation 41.0% labels, 60.0% crowd · 1280 images/s"
+    assert said in [line.rstrip() for line in lines]
+    bars = [line.rstrip() for line in lines if "━" in line]
+    assert re.fullmatch(
+        r"base-second [━╸╺]{10,} epoch 101/300 (\d|-):[-\d]{2}:[-\d]{2} 1280 images/s", bars[-1]
+    )
+    assert max(map(len, bars)) <= 80

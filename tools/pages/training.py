@@ -15,27 +15,34 @@ def networks() -> str:
         "probabilities_7": "FER+, 7 classes",
     }
     titles = [f"`{key.split('_')[0]}`, {what} (n = {first[key]['n']:,})" for key, what in keys.items()]
+    titles.insert(1, "its mean recall")
     lines = [
         f"| recipe | parameters | MACs | ONNX file | epochs | minutes | {' | '.join(titles)} |",
-        f"|---|---|---|---|---|---|{'---|' * len(keys)}",
+        f"|---|---|---|---|---|---|{'---|' * len(titles)}",
     ]
     for name, row in sorted(rows.items(), key=lambda item: -item[1]["fer2013"]["value"]):
+        of_labels, *others = (share(row[key]) for key in keys)
         cells = [
             f"{row['parameters'] / 1e6:.2g} M",
             f"{row['macs'] / 1e6:.3g} M",
             file_size(row["onnx_bytes"]),
             str(row["epochs"]),
             f"{row['minutes']:.0f}",
-            *(share(row[key]) for key in keys),
+            of_labels,
+            f"{row['fer2013_mean_recall']:.1%}",
+            *others,
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    machines = sorted({row["machine"] for row in rows.values()})
+    machines: dict[str, list[str]] = {row["machine"]: [] for row in rows.values()}
+    for name, row in rows.items():
+        machines[row["machine"]].append(f"`{name}`")
+    minutes = "; ".join(f"{', '.join(names)} on {machine}" for machine, names in sorted(machines.items()))
     twice = " and ".join(f"`{name}`" for name, row in rows.items() if row.get("mirror"))
     lines += [
         "",
         f"PublicTest, one view a face{f', and its mirror image by {twice}' if twice else ''} ("
         "`python benchmarks/networks.py fer2013-dev.parquet FOLDER`, each row by itself)."
-        f" Minutes: on {'; '.join(machines)}.",
+        f" Minutes: {minutes}.",
     ]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from mien.audit import Audit, write_report, write_rows
 from mien.audit import audit as look_through
 from mien.audit.duplicates import ALIKE
 from mien.audit.report import TITLES
+from mien.console import show
 from mien.errors import ConfigError
 
 
@@ -42,9 +43,7 @@ def audit(data: Path, /, *, out: Path = Path("audit"), alike: float = ALIKE, fin
         out.mkdir(parents=True, exist_ok=True)
         write_rows(found, out / "audit.csv")
         write_report(found, out / "report.html")
-    console = Console()
-    console.print(_issues(found))
-    console.print(_classes(found))
+    show(_issues(found), _classes(found))
     left_out = len(found.excluded())
     options = ["--find-faces"] if find_faces else []
     command = shlex.join(["mien", "train", str(data), *options, "--exclude", str(out / "audit.csv")])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from mien.commands.evaluate import bar, share
-from mien.console import complain
+from mien.console import complain, show
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def compare(
     find_faces
         The pictures of your own folders are photographs, of which the surest face is read; as for mien train.
     threads
-        CPU threads to use; by default all.
+        CPU threads for the model; by default all.
     """
     try:
         from mien.evaluate.compare import compare as hold_against
@@ -73,23 +73,18 @@ def compare(
 
 
 def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console()
     names = [model["name"] for model in found["models"]]
     for truth in found["truths"].values():
-        console.print(_table(truth, names))
-        console.print()
+        show(_table(truth, names), "")
     if "votes" in found:
         person = found["votes"][0]["agreement"]["person"]
         said = "; ".join(
             f"{name} {share(votes['agreement']['model'])}"
             for name, votes in zip(names, found["votes"], strict=True)
         )
-        console.print(
+        show(
             f"Agreement with nine people, ten answers, no face left out (n = {found['n']:,}): {said}; "
-            f"one person {share(person)}.",
-            highlight=False,
+            f"one person {share(person)}."
         )
 
 

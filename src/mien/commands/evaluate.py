@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.console import complain, progress
+from mien.console import complain, progress, show
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def evaluate(
     find_faces
         The pictures of your own folders are photographs, of which the surest face is read; as for mien train.
     threads
-        CPU threads to use; by default all.
+        CPU threads for the model; by default all.
     """
     try:
         from mien.evaluate.report import write_report
@@ -80,7 +80,6 @@ def bar(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _print(found: "Evaluation") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     metrics = found.metrics
@@ -98,14 +97,12 @@ def _print(found: "Evaluation") -> None:
             f"{row['macro_f1']['value']:.1%}",
             "–" if calibration is None else f"{calibration['after']['expected_calibration_error']:.3f}",
         )
-    console = Console()
-    console.print(table)
+    show(table)
     if "votes" in metrics:
         agreement = metrics["votes"]["agreement"]
-        console.print(
+        show(
             f"It agrees with people in {share(agreement['model'])}; one person does in "
-            f"{share(agreement['person'])} (n = {metrics['votes']['n']:,}, against the other nine).",
-            highlight=False,
+            f"{share(agreement['person'])} (n = {metrics['votes']['n']:,}, against the other nine)."
         )
     if "robustness" in metrics:
         key, kept = next(iter(metrics["robustness"]["kept"].items()))
@@ -115,7 +112,7 @@ def _print(found: "Evaluation") -> None:
             if kept is not None
             else f"It reads no face right even where none is spoilt ({title})."
         )
-        console.print(said, highlight=False)
+        show(said)
 
 
 def share(value: dict[str, Any]) -> str:

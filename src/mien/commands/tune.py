@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.commands.train import read_training
+from mien.console import show
 from mien.errors import ConfigError
 from mien.train.recipe import Recipe, load_recipe
 
@@ -105,7 +106,6 @@ def tune(
 
 
 def _print_table(found: "optuna.Study", space: "Space", recipe: Recipe, best: Recipe) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from mien.train.tune.report import shown, summary_of
@@ -120,4 +120,4 @@ def _print_table(found: "optuna.Study", space: "Space", recipe: Recipe, best: Re
             searched = f"{dimension.low:g} – {dimension.high:g}" + (" log" if dimension.log else "")
         table.add_row(name, searched, shown(before[name]), shown(after[name]))
     print(summary_of(found))
-    Console().print(table)
+    show(table)

@@ -1,5 +1,6 @@
 """Several models on the same faces: the same table side by side, and whether a difference is more than noise."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def gather(
         bar: shows how far the work is.
 
     Returns:
-        What each says, in order, and what people said.
+        What each says, in order, those of one name called as they were given here; and what people said.
 
     Raises:
         ConfigError: a model is named but no data, or nothing says what people said.
@@ -48,7 +49,7 @@ def gather(
                     answers.append(fitting(read_predictions(name), data, name))
                 else:
                     answers.append(answers_of_model(name, data.images, threads=threads, advance=advance)[0])
-        return answers, people_of(data)
+        return _told_apart(answers, names), people_of(data)
     if models := [name for name in names if not is_prediction_file(name)]:
         raise ConfigError(f"{models[0]} is a model, and must read the faces itself: name them with --data")
     files = [read_predictions(name) for name in names]
@@ -68,7 +69,16 @@ def gather(
                 f"{name}, row {wrong[0]}: has another label or other votes than the file before, as have "
                 f"{len(wrong)} of {n} rows"
             )
-    return [file.answers for file in files], people
+    return _told_apart([file.answers for file in files], names), people
+
+
+def _told_apart(answers: list[Answers], names: list[str]) -> list[Answers]:
+    """The same, but that models of one name, as a shipped one and that which is to follow it, have that given."""
+    own = [answer.name for answer in answers]
+    return [
+        answer if own.count(answer.name) == 1 else replace(answer, name=name)
+        for answer, name in zip(answers, names, strict=True)
+    ]
 
 
 def compare(models: list[Answers], people: People) -> dict[str, Any]:

@@ -55,13 +55,14 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
             data_n=len(evaluation.data),
         )
     )
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    # Names of files may hold bytes that are no text.
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def write_comparison(found: dict[str, Any], path: Path) -> None:
     """Writes a record of `mien.evaluate.compare.compare` as one HTML page that needs nothing beside it."""
     page = environment().from_string(template("compare.html.jinja")).render(m=found)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def template(name: str) -> str:

@@ -106,14 +106,16 @@ def fit(
         fabric.global_rank * share, (fabric.global_rank + 1) * share
     )  # this process's part of a batch
 
-    with Journal(
-        folder,
-        recipe,
-        steps=steps,
-        first_epoch=first_epoch,
-        shown=fabric.is_global_zero,
-        tensorboard=options.tensorboard,
-    ) as journal:
+    with first_alone(fabric):
+        journal = Journal(
+            folder,
+            recipe,
+            steps=steps,
+            first_epoch=first_epoch,
+            shown=fabric.is_global_zero,
+            tensorboard=options.tensorboard,
+        )
+    with journal:
         for epoch in range(first_epoch, recipe.epochs):
             started = time.perf_counter()
             # Random numbers depend on the epoch alone, so that a resumed run draws what an unbroken one does.

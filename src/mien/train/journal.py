@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mien.errors import ConfigError, MienError
 from mien.train.recipe import Recipe
@@ -44,7 +44,7 @@ HISTORY = tuple(field.name for field in fields(Epoch))
 
 
 class Journal:
-    """Keeps the bar on standard error, ``history.csv``, and TensorBoard's files if they are wanted."""
+    """Keeps a bar and a line an epoch on standard error, ``history.csv``, and TensorBoard's files where wanted."""
 
     def __init__(
         self,
@@ -78,15 +78,22 @@ class Journal:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[rate]}"),
             # In a notebook: lines of text, which need no ipywidgets.
             console=Console(stderr=True, force_jupyter=False),
             disable=not shown,
         )
         total, done = steps * recipe.epochs, steps * first_epoch
-        self._bar = self._progress.add_task(recipe.name, total=total, completed=done, note="")
+        self._bar = self._progress.add_task(
+            recipe.name,
+            total=total,
+            completed=done,
+            epoch=first_epoch + 1,
+            epochs=recipe.epochs,
+            rate="",
+        )
         if shown:
             _keep_rows(self._history, first_epoch)
 
@@ -121,13 +128,13 @@ class Journal:
         note = f"loss {result.loss:.3f} · validation {result.validation_labels:.1%} labels"
         if not math.isnan(result.validation_crowd):
             note += f", {result.validation_crowd:.1%} crowd"
-        note += f" · {self._images / result.seconds:.0f} images/s"
-        self._progress.update(self._bar, note=note)
-        if not self._progress.console.is_terminal:
-            self._progress.console.print(
-                f"{self._name}: epoch {result.epoch}/{self._epochs} · {result.size} px · {note}",
-                soft_wrap=True,
-            )
+        rate = f"{self._images / result.seconds:.0f} images/s"
+        self._progress.update(self._bar, epoch=min(result.epoch + 1, self._epochs), rate=rate)
+        self._progress.console.print(
+            f"{self._name}: epoch {result.epoch}/{self._epochs} · {result.size} px · {note} · {rate}",
+            soft_wrap=True,
+            highlight=False,
+        )
         if self._board is not None:
             for name, value in zip(HISTORY[2:], astuple(result)[2:], strict=True):
                 self._board.add_scalar(name, value, result.epoch)

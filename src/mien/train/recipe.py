@@ -297,7 +297,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     elif name_or_path in shipped_recipes():
         text = (files("mien") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
     else:
@@ -314,6 +314,15 @@ def load_recipe(name_or_path: str) -> Recipe:
             f"{name_or_path}: unknown field {', '.join(unknown)}; known: {', '.join(sorted(known))}"
         )
     return Recipe.from_dict({"name": path.stem, **values})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8, as TOML is (byte {error.start}); save it again as UTF-8"
+        ) from error
 
 
 def _is_a(value: Any, kind: Any) -> bool:

@@ -13,6 +13,7 @@ from mien.console import complain
 from mien.datasets import Dataset, data_sha256, split_validation
 from mien.errors import ConfigError, DatasetError, MienError
 from mien.labels import EXPRESSIONS
+from mien.model_file import find_model
 from mien.train.checkpoint import is_done, run_identity
 from mien.train.finish import answer_truth, finish
 from mien.train.fit import Options, fit, with_fitting_batch
@@ -57,10 +58,12 @@ def train(
     Raises:
         DatasetError: a class has no faces, or no validation face's votes name an expression.
         ConfigError: the folder holds the checkpoint of another recipe, or a batch cannot be shared out.
+        ModelError: a recipe starts or learns from a model that is not there.
         MienError: another process trains in the folder, or see `mien.train.fit.fit`.
     """
     check_classes(data)
     chain = stretches(recipe, **(changes or {}))
+    _check_models(chain)
     fabric = launch(devices, precision)
     training, validation = split_validation(data)
     if not (answer_truth(validation) >= 0).any():
@@ -78,6 +81,15 @@ def train(
         _run(learnt, validation, stretch, out, options or Options(), fabric)
     leave(fabric)
     return out / chain[-1].name
+
+
+def _check_models(chain: list[Recipe]) -> None:
+    """Looks for every model that a run starts or learns from, but for those that are made before it."""
+    for place, run in enumerate(chain):
+        made = [earlier.name for earlier in chain[:place]]
+        for model in (run.init, *run.teachers):
+            if model and model not in made:
+                find_model(model)
 
 
 def check_classes(data: Dataset) -> None:

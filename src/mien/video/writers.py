@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Protocol
 from mien.errors import ConfigError
 from mien.labels import CROWD, EXPRESSIONS
 from mien.video.follow import VIDEO_COLUMNS, TrackedFace, VideoFrame
-from mien.writers import held_interrupt
+from mien.writers import held_interrupt, in_unicode
 
 ENDINGS: Final = (".parquet", ".csv", ".jsonl")
 
@@ -76,7 +76,7 @@ class JsonLinesWriter:
 
     def write(self, frame: VideoFrame) -> None:
         """Writes a line."""
-        record = {**frame.to_dict(), "source": _unicode(frame.source)}
+        record = {**frame.to_dict(), "source": in_unicode(frame.source)}
         self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._stream.flush()
 
@@ -96,7 +96,7 @@ class CsvWriter:
     def write(self, frame: VideoFrame) -> None:
         """Writes the rows of a frame."""
         rows = frame.rows() or [dict(zip(VIDEO_COLUMNS, _head(frame), strict=False))]
-        self._writer.writerows({**row, "source": _unicode(frame.source)} for row in rows)
+        self._writer.writerows({**row, "source": in_unicode(frame.source)} for row in rows)
         self._stream.flush()
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class ParquetWriter:
 def _head(frame: VideoFrame) -> tuple[Any, ...]:
     """The values of the first VIDEO_COLUMNS, which say what is known of a frame without faces."""
     return (
-        _unicode(frame.source),
+        in_unicode(frame.source),
         frame.number,
         round(frame.time, 6),
         frame.cut,
@@ -167,8 +167,3 @@ def _exact(face: TrackedFace) -> tuple[Any, ...]:
         *(face.crowd[name] for name in CROWD),
         *(value for point in face.landmarks or () for value in point),
     )
-
-
-def _unicode(name: str) -> str:
-    """The name, with bytes that are no text spelt out: no format could hold them."""
-    return name.encode("utf-8", "backslashreplace").decode()
