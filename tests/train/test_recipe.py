@@ -56,22 +56,14 @@ def test_a_whole_number_is_a_number():
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
     assert chain[0].first == ""
-    assert [recipe.name for recipe in chain] == [
-        "base-first",
-        "base-second",
-        "base-third",
-        "base-fourth",
-        "base-fifth",
-        "base-sixth",
-        "mine",
-    ]
+    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-third", "mine"]
     assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
     assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
     assert chain[-1].teacher_weight == 0.25
 
 
 def test_runs_that_belong_together_draw_other_numbers():
-    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [*range(7, 14)]
+    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10]
     assert [recipe.seed for recipe in stretches(load_recipe("quick"), seed=7)] == [7]
     unchanged = [recipe.seed for recipe in stretches(load_recipe("base"))]
     assert len(set(unchanged)) == len(unchanged)
@@ -82,19 +74,6 @@ def test_a_recipe_that_wants_itself_first_is_told(tmp_path: Path):
         (tmp_path / f"{name}.toml").write_text(f"first = {str(tmp_path / first) + '.toml'!r}")
     with pytest.raises(ConfigError, match=r"recipe hen: .*toml wants itself first"):
         stretches(load_recipe(str(tmp_path / "hen.toml")))
-
-
-@pytest.mark.parametrize(("init", "fits"), [("base-first", True), ("nano", False), ("mine", False)])
-def test_a_run_starts_from_one_before_it_or_is_told_which_there_are(tmp_path: Path, init: str, fits: bool):
-    (tmp_path / "mine.toml").write_text(f"first = 'base-second'\ninit = {init!r}")
-    recipe = load_recipe(str(tmp_path / "mine.toml"))
-    if fits:
-        assert stretches(recipe)[-1].init == init
-        return
-    with pytest.raises(
-        ConfigError, match=f"mine: init is {init}, must be one of base-first, base-second, which"
-    ):
-        stretches(recipe)
 
 
 def test_a_recipe_of_another_encoding_is_told(tmp_path: Path):

@@ -214,25 +214,6 @@ def test_a_model_of_the_name_of_a_shipped_one_is_the_one_that_was_trained(
     assert Path("by-name/model.safetensors").read_bytes() == Path("by-folder/model.safetensors").read_bytes()
 
 
-def test_a_later_run_starts_from_the_one_before_it_that_it_names(
-    made_folders: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    text = tiny_recipe.read_text().replace("epochs = 3", "epochs = 1")
-    for name, fields in {
-        "one": "",
-        "two": "first = 'one.toml'",
-        "three": "first = 'two.toml'\ninit = 'one'\nlearning_rate = 1e-9",
-    }.items():
-        Path(f"{name}.toml").write_text(text.replace('"tiny"', f'"{name}"\n{fields}'))
-    train(read_dataset(made_folders), load_recipe("three.toml"), Path())
-    one, two, three = (
-        load_weights(Path(name, "model.safetensors"))["labels.weight"] for name in ("one", "two", "three")
-    )
-    assert torch.allclose(one, three, atol=1e-3)
-    assert not torch.allclose(one, two, atol=1e-3)
-
-
 @pytest.mark.parametrize("field", ["init", "teachers"])
 def test_a_model_that_is_not_there_is_told_before_any_run(field: str, made_folders: Path, tmp_path: Path):
     missing = {"init": {"init": "nobody"}, "teachers": {"teachers": ("nobody",), "teacher_weight": 0.5}}[

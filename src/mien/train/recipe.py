@@ -36,11 +36,10 @@ class Recipe:
         dropout: share of the pooled features dropped before the heads, in [0, 1).
         pretrained: start a timm backbone from the weights that timm downloads.
         weights: start a timm backbone from this safetensors file instead.
-        first: name of a recipe that is run first; this run starts from its model, if init names no other, and
-            learns from the model it starts from where teacher_weight is above 0 and no teachers are named.
-        init: start from this model: a name, or a folder mien train made; or, where first is there, one of the
-            recipes that are run before this one. The network is that model's, whatever model, stem, stages and
-            blocks say; a head whose classes differ is new.
+        first: name of a recipe that is run first; this run starts from its model, and learns from it where
+            teacher_weight is above 0 and no other teachers are named.
+        init: start from this model: a name, or a folder mien train made. The network is that model's, whatever
+            model, stem, stages and blocks say; a head whose classes differ is new.
         trunk_rate: learning rate of the trunk as a share of that of the heads; 0 freezes the trunk.
         votes: weight of the votes' loss beside that of the labels; 0: no votes are learnt, and the crowd's reading
             repeats the labels'.
@@ -172,6 +171,7 @@ class Recipe:
                 "0, or teachers named",
             ),
             ("teachers", self.teacher_weight > 0 or not self.teachers, "none, or teacher_weight above 0"),
+            ("init", not (self.init and self.first), "empty where first is not"),
             ("scale", self.scale >= 1, "at least 1"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)"),
@@ -273,12 +273,6 @@ def stretches(recipe: Recipe, **changes: Any) -> list[Recipe]:
         raise ConfigError(
             f"recipe {recipe.name}: two of its runs are called {twice[0]}; give it another name"
         )
-    for place, run in enumerate(chain):
-        if run.first and run.init and run.init not in names[:place]:
-            raise ConfigError(
-                f"recipe {run.name}: init is {run.init}, must be one of {', '.join(names[:place])}, "
-                "which are run before it, or empty"
-            )
     return chain
 
 

@@ -113,7 +113,7 @@ def _run(
     if recipe.first:
         # Absolute, since "base" alone would be the model that ships.
         before = {run.name: str((out / run.name).absolute()) for run in stretches(recipe)[:-1]}
-        init = before[recipe.init or load_recipe(recipe.first).name]
+        init = before[load_recipe(recipe.first).name]
         teachers = recipe.teachers or ((init,) if recipe.teacher_weight else ())
         teachers = tuple(before.get(teacher, teacher) for teacher in teachers)
         start = replace(recipe, first="", init=init, teachers=teachers)
