@@ -33,6 +33,8 @@ class Recipe:
         stages: channels of each stage (densenet: its growth rate); every stage but the first halves the picture
             (mobile: but the first two).
         blocks: blocks in each stage (vgg: convolutions).
+        side: in pixels at which the network looks at the faces, a multiple of 8 (seresnet and resnet only): those
+            of 48 are enlarged in it. 0: that of the model which the run starts from, or else 48.
         dropout: share of the pooled features dropped before the heads, in [0, 1).
         pretrained: start a timm backbone from the weights that timm downloads.
         weights: start a timm backbone from this safetensors file instead.
@@ -52,7 +54,7 @@ class Recipe:
             has both heads already; else with those of the model itself, which are too sure of these faces.
         epochs: passes over the training part.
         sizes: sides in pixels at which the faces are shown, a multiple of 8 each, in equal shares of the epochs
-            (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, 48 but for timm's.
+            (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, `side` or timm's.
         batch_size: faces in a step, over all processes together.
         optimizer: sgd (with Nesterov momentum) or adam.
         learning_rate: the highest rate.
@@ -95,6 +97,7 @@ class Recipe:
     stem: tuple[int, ...] = (24, 48)
     stages: tuple[int, ...] = (48, 96, 192, 320)
     blocks: int = 2
+    side: int = 0
     dropout: float = 0.3
     pretrained: bool = False
     weights: str = ""
@@ -149,6 +152,8 @@ class Recipe:
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 2, "at least 2"),
             ("blocks", self.blocks >= 1, "at least 1"),
+            ("side", self.side == 0 or (self.side >= 8 and self.side % 8 == 0), "0, or a multiple of 8"),
+            ("side", self.side == 0 or self.model in ("seresnet", "resnet"), "0 but for seresnet and resnet"),
             ("stem", len(self.stem) >= 1 and min(self.stem) >= 1, "at least one number of channels"),
             ("stages", len(self.stages) >= 1 and min(self.stages) >= 1, "at least one number of channels"),
             ("sizes", all(s >= 8 and s % 8 == 0 for s in self.sizes), "multiples of 8"),

@@ -34,7 +34,14 @@ def with_network(recipe: Recipe) -> Recipe:
             f"init {recipe.init}: has no recipe.toml beside it; name a folder that mien train made"
         )
     start = load_recipe(str(path))
-    return replace(recipe, model=start.model, stem=start.stem, stages=start.stages, blocks=start.blocks)
+    return replace(
+        recipe,
+        model=start.model,
+        stem=start.stem,
+        stages=start.stages,
+        blocks=start.blocks,
+        side=recipe.side or start.side,
+    )
 
 
 def load_start(network: FaceNet, recipe: Recipe, classes: tuple[str, ...]) -> list[str]:

@@ -3,12 +3,16 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mien.datasets import SIDE
 from mien.train.networks.parts import Trunk, conv_norm, squeeze_excite
 from mien.train.recipe import Recipe
 
 
 class ResNet(Trunk):
-    """A stem of two convolutions that halves the picture, then stages of residual blocks."""
+    """A stem of two convolutions that halves the picture, then stages of residual blocks.
+
+    Faces of 48 pixels are enlarged first where it looks at them larger, so that the stages have more places.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -25,8 +29,11 @@ class ResNet(Trunk):
                 channels = width
         self.blocks = nn.Sequential(*blocks)
         self.features = channels
+        self.side = recipe.side or SIDE
 
     def forward(self, faces: Tensor) -> Tensor:
+        if faces.shape[-1] == SIDE != self.side:
+            faces = F.interpolate(faces, (self.side, self.side), mode="bilinear", align_corners=False)
         return self.blocks(self.stem(faces)).mean(dim=(2, 3))
 
 
