@@ -137,12 +137,19 @@ def temperatures_of(folder: Path) -> dict[str, float]:
     return json.loads(metadata["mien.temperatures"])
 
 
-@pytest.mark.parametrize("hold_out", [True, False])
+@pytest.mark.parametrize(("hold_out", "side"), [(True, 0), (False, 0), (False, 64)])
 def test_what_is_fitted_is_fitted_with_a_network_that_has_not_learnt_the_validation_part(
-    hold_out: bool, tiny_model: Path, made_folders: Path, tmp_path: Path
+    hold_out: bool, side: int, tiny_model: Path, made_folders: Path, tmp_path: Path
 ):
     changed = load_recipe(str(tiny_model / "recipe.toml")).changed(
-        name="on", epochs=20, init=str(tiny_model), hold_out=hold_out, erase=0.0, scale=1.0, rotate=0.0
+        name="on",
+        epochs=20 if side == 0 else 1,
+        init=str(tiny_model),
+        hold_out=hold_out,
+        side=side,
+        erase=0.0,
+        scale=1.0,
+        rotate=0.0,
     )
     data = read_dataset(made_folders)
     folder = train(data, changed, tmp_path)

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_the_network_is_that_of_the_model_started_from(tiny_model):
     recipe = with_network(Recipe(name="mine", init=str(tiny_model)))
     assert (recipe.stem, recipe.stages, recipe.blocks) == ((4, 8), (16, 16), 1)
     assert with_network(Recipe(name="mine")) == Recipe(name="mine")
+
+
+@pytest.mark.parametrize(("side", "looks_at"), [(0, 64), (56, 56)])
+def test_faces_are_looked_at_as_by_the_model_started_from_unless_said_otherwise(
+    side: int, looks_at: int, tiny_model, tmp_path
+):
+    shutil.copytree(tiny_model, tmp_path / "close")
+    load_recipe(str(tiny_model / "recipe.toml")).changed(side=64).save(tmp_path / "close" / "recipe.toml")
+    recipe = with_network(Recipe(name="mine", init=str(tmp_path / "close"), side=side))
+    assert FaceNet(recipe).trunk.side == looks_at
 
 
 def test_a_recipe_that_wants_another_first_runs_it_and_begins_from_it(made_folders, tiny_recipe, tmp_path):

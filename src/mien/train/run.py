@@ -147,7 +147,9 @@ def _finish(
             model for model in reversed(earlier or [start.init]) if not has_learnt(model, validation)
         )
         if model := next(unknowing, ""):
-            before = start_of(replace(start, init=model), training.classes)
+            # It may look at faces at another size, and is asked as it was trained.
+            asked = with_network(replace(start, init=model, side=0))
+            before = start_of(asked, training.classes)
     held = {"held_out": held_out, "fitted_on_held_out": held_out or before is not None}
     if not held["fitted_on_held_out"]:
         complain(

@@ -21,6 +21,18 @@ def test_every_network_reads_faces_of_several_sizes(model: str, side: int):
     assert logits.labels.shape == (3, 7)
 
 
+@pytest.mark.parametrize("model", ["seresnet", "resnet"])
+def test_a_network_that_looks_closer_enlarges_faces_as_they_come(model: str):
+    network = FaceNet(Recipe(name="close", model=model, side=64)).eval()
+    faces = torch.rand(2, 1, 48, 48) * 2 - 1
+    enlarged = torch.nn.functional.interpolate(faces, (64, 64), mode="bilinear", align_corners=False)
+    assert network.trunk.side == 64
+    assert torch.equal(network(faces).labels, network(enlarged).labels)
+    same = FaceNet(Recipe(name="close", model=model)).eval()
+    same.load_state_dict(network.state_dict())
+    assert not torch.allclose(same(faces).labels, network(faces).labels, atol=1e-3)
+
+
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_weight_of_every_network_takes_part(model: str):
     network = FaceNet(small(model))
