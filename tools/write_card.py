@@ -75,11 +75,12 @@ def head(name: str, folder: Path, trained: dict[str, Any], recipe: Recipe) -> st
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     before = f", after those of `{recipe.first}`" if recipe.first else ""
     seen = "" if recipe.hold_out else ", which this model has learnt too, so that they are too high"
+    larger = f", which it enlarges to {recipe.side}×{recipe.side}" if recipe.side else ""
     operations = f" and {trained['macs'] / 1e6:,.0f} million multiplications a face"
     return f"""<!-- Written by tools/write_card.py from metrics.json and evaluation.json. Do not edit by hand. -->
 # {name}
 
-{USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels: a network of \
+{USES.get(name, "An expression model that comes with mien.")} It reads grey faces of 48×48 pixels{larger}: a network of \
 {trained["parameters"]:,} parameters{operations}, one trunk with two heads, trained by `mien train` with the recipe in \
 `recipe.toml` ({recipe.epochs} epochs{before}). `model.onnx` is {size}; SHA-256 `{digest}`.
 
@@ -130,8 +131,8 @@ def data(trained: dict[str, Any]) -> str:
     which = (
         "copies of held-out faces left out"
         if held_out
-        else "all there are; what is fitted on a tenth of them was fitted with the readings of the stretch before, "
-        "which had not learnt that tenth"
+        else "all there are; what is fitted on a tenth of them was fitted with the readings of an earlier "
+        "stretch, which had not learnt that tenth"
         if trained["validation"]["fitted_on_held_out"]
         else "all there are, those too that temperatures were fitted on"
     )
