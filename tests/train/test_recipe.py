@@ -58,14 +58,14 @@ def test_a_whole_number_is_a_number():
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
     assert chain[0].first == ""
-    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-third", "base-48", "mine"]
+    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-third", "mine"]
     assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
     assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
     assert chain[-1].teacher_weight == 0.25
 
 
 def test_runs_that_belong_together_draw_other_numbers():
-    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10, 11]
+    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10]
     assert [recipe.seed for recipe in stretches(load_recipe("quick"), seed=7)] == [7]
     unchanged = [recipe.seed for recipe in stretches(load_recipe("base"))]
     assert len(set(unchanged)) == len(unchanged)
