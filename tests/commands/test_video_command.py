@@ -192,6 +192,8 @@ def test_ctrl_c_leaves_whole_files_of_what_was_done(film: Path, tmp_path: Path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever starts the tests in the background may have Ctrl-C ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while not (lines.exists() and lines.read_bytes().count(b"\n") >= 5):
