@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mien.train.augment import augment, draw_views, mix
 from mien.train.recipe import Recipe
@@ -104,8 +106,26 @@ def test_brightness_moves_grey_levels_within_its_share_of_the_range():
     assert 0.05 < moved.max() <= 0.08 + 1e-5
 
 
+def test_shrinking_takes_what_few_pixels_do_not_show_as_pillow_does():
+    random = torch.Generator().manual_seed(0)
+    grey = torch.randint(64, 192, (64, 1, 48, 48), generator=random, dtype=torch.uint8)
+    drawn = draw_views(64, replace(STILL, shrink=0.5), size=48, random=random)
+    shown = (augment(grey / 127.5 - 1, drawn) + 1) * 127.5
+    assert 16 < (drawn.pixels > 0).sum() < 48
+    small = drawn.pixels[drawn.pixels > 0]
+    assert 20 <= small.min() < 26
+    assert 38 < small.max() <= 44
+    bicubic = Image.Resampling.BICUBIC
+    for face, view, pixels in zip(grey[:, 0].numpy(), shown[:, 0].numpy(), drawn.pixels.tolist(), strict=True):
+        side = pixels or 48
+        expected = Image.fromarray(face).resize((side, side), bicubic).resize((48, 48), bicubic)
+        # Pillow rounds to whole greys four times, once along each line.
+        assert np.abs(view - np.asarray(expected)).max() < 4
+        assert np.abs(view - np.asarray(expected)).mean() < 0.6
+
+
 def test_a_part_of_a_batch_is_shown_as_it_is_in_the_whole():
-    drawn = draw_views(64, Recipe(name="all"), size=48, random=torch.Generator().manual_seed(0))
+    drawn = draw_views(64, Recipe(name="all", shrink=0.5), size=48, random=torch.Generator().manual_seed(0))
     whole = augment(faces(), drawn)
     for part in (slice(0, 32), slice(32, 64)):
         assert torch.equal(augment(faces()[part], drawn.part(part)), whole[part])

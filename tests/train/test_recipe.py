@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
         ("side = 50", "side is 50, must be 0, or a multiple of 8"),
         ("model = 'vgg'\nside = 64", "side is 64, must be 0 but for seresnet and resnet"),
         ("erase = 1.5", r"erase is 1.5, must be in \[0, 1\]"),
+        ("shrink = 1.5", r"shrink is 1.5, must be in \[0, 1\]"),
         ("vote_smoothing = 1.5", r"vote_smoothing is 1.5, must be in \[0, 1\]"),
         ("sharpness = -0.1", "sharpness is -0.1, must be at least 0"),
         ("epochs = ", "not valid TOML"),
@@ -102,9 +104,9 @@ def test_an_unknown_recipe_is_told_with_the_known_ones():
 
 
 def test_the_last_epochs_erase_nothing_and_change_half_as_much():
-    recipe = Recipe(name="mine", scale=1.21, rotate=20.0, shift=0.1, brightness=0.2, contrast=0.3, erase=0.5)
-    refined = recipe.refined()
-    assert refined.erase == 0
+    recipe = Recipe(name="mine", scale=1.21, rotate=20.0, shift=0.1, brightness=0.2, contrast=0.3, shrink=0.4)
+    refined = replace(recipe, erase=0.5).refined()
+    assert (refined.erase, refined.shrink) == (0, 0.2)
     assert refined.scale == pytest.approx(1.1)
     assert (refined.rotate, refined.shift, refined.brightness, refined.contrast) == (10.0, 0.05, 0.1, 0.15)
     assert refined.flip

@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mien.train.recipe import Recipe
+
+FEW_PIXELS = (20, 44)
+"""Sides in pixels at which small faces are photographed, evenly: what fills the range up to FER-2013's 48."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Views:
         shift: (N, 2), right and down, in halves of the side.
         contrast: factor of the grey levels.
         brightness: added to the grey levels, whose range is two wide.
+        pixels: int64 (N,), side at which the face is photographed, before it is enlarged again; 0: its own.
         hole: (N, 4), the erased rectangle: top, left, bottom, right, as shares of the side; empty where none is.
         noise: (N, 1, S, S), what fills the holes.
         own: how much of itself the face keeps where it is mixed with another, from 0.5 to 1.
@@ -32,6 +37,7 @@ class Views:
     shift: Tensor
     contrast: Tensor
     brightness: Tensor
+    pixels: Tensor
     hole: Tensor
     noise: Tensor
     own: Tensor
@@ -71,11 +77,15 @@ def draw_views(count: int, recipe: Recipe, *, size: int, random: torch.Generator
     own = torch.ones_like(scale)
     if recipe.mixup:
         own = torch.where(uniform(0, 1) < recipe.mixup, uniform(0.5, 1), own)
-    return Views(angle, scale, mirror, shift, contrast, brightness, hole, noise, own)
+    pixels = torch.zeros(count, dtype=torch.long, device=random.device)
+    if recipe.shrink:
+        small = uniform(*FEW_PIXELS).round().long()
+        pixels = torch.where(uniform(0, 1) < recipe.shrink, small, pixels)
+    return Views(angle, scale, mirror, shift, contrast, brightness, pixels, hole, noise, own)
 
 
 def augment(faces: Tensor, views: Views) -> Tensor:
-    """Shows faces mirrored, scaled, turned, moved, relit, partly erased.
+    """Shows faces of few pixels, mirrored, scaled, turned, moved, relit, partly erased.
 
     Args:
         faces: float (N, 1, H, W), from -1 black to 1 white.
@@ -85,6 +95,7 @@ def augment(faces: Tensor, views: Views) -> Tensor:
         float (N, 1, S, S), from -1 to 1.
     """
     size = views.noise.shape[-1]
+    faces = _shrink(faces, views)
     # affine_grid measures from the middle in halves of the side, and maps a view's pixels to the face's.
     cos, sin = torch.cos(views.angle) / views.scale, torch.sin(views.angle) / views.scale
     rows = (
@@ -110,6 +121,29 @@ def mix(values: Tensor, views: Views) -> Tensor:
     own = views.own.reshape(-1, *[1] * (values.ndim - 1))
     other = values.reshape(-1, 2, *values.shape[1:]).flip(1).reshape(values.shape)
     return own * values + (1 - own) * other
+
+
+def _shrink(faces: Tensor, views: Views) -> Tensor:
+    """Takes from faces what they would not show had they been photographed with fewer pixels."""
+    if not views.pixels.any():
+        return faces
+    down, across = (_resampling(length).to(faces.device)[views.pixels] for length in faces.shape[-2:])
+    return (down @ faces[:, 0] @ across.mT)[:, None].clamp(-1, 1)
+
+
+@cache
+def _resampling(length: int) -> Tensor:
+    """What shrinking a line to so many pixels and enlarging it again does to it, bicubic as Pillow does it.
+
+    Returns:
+        float (P, length, length), a matrix for each number of pixels; the first, of none, changes nothing.
+    """
+    line = torch.eye(length)[None, None]
+    matrices = [line]
+    for pixels in range(1, FEW_PIXELS[1] + 1):
+        small = F.interpolate(line, (pixels, length), mode="bicubic", antialias=True)
+        matrices.append(F.interpolate(small, (length, length), mode="bicubic", antialias=True))
+    return torch.cat(matrices)[:, 0]
 
 
 def _erase(shown: Tensor, views: Views) -> Tensor:

@@ -74,6 +74,7 @@ class Recipe:
         shift: share of the side by which faces are moved at most, either way.
         brightness: grey levels added at most, as a share of the whole range, either way.
         contrast: contrast is changed by at most this share, either way.
+        shrink: chance that a face is shown as if photographed with 20 to 44 pixels and enlarged again.
         erase: chance that a rectangle of the face is filled with noise (Zhong et al. 2020).
         mixup: chance that a face is mixed with another, of which it keeps a share drawn evenly from 0.5 to 1, and
             is called what both are called in that proportion (Zhang et al. 2018, with alpha 1).
@@ -126,6 +127,7 @@ class Recipe:
     shift: float = 0.1
     brightness: float = 0.2
     contrast: float = 0.3
+    shrink: float = 0.0
     erase: float = 0.5
     mixup: float = 0.0
     refine_epochs: int = 0
@@ -184,6 +186,7 @@ class Recipe:
             ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),
             ("refine_epochs", 0 <= self.refine_epochs <= self.epochs, "between 0 and epochs"),
             ("sharpness", self.sharpness >= 0, "at least 0"),
+            ("shrink", 0 <= self.shrink <= 1, "in [0, 1]"),
             ("erase", 0 <= self.erase <= 1, "in [0, 1]"),
             ("mixup", 0 <= self.mixup <= 1, "in [0, 1]"),
             ("weight_bits", self.weight_bits in (8, 16), "8 or 16"),
@@ -225,6 +228,7 @@ class Recipe:
             shift=self.shift / 2,
             brightness=self.brightness / 2,
             contrast=self.contrast / 2,
+            shrink=self.shrink / 2,
         )
 
     def changed(self, **changes: Any) -> "Recipe":
