@@ -9,7 +9,7 @@ demo: .venv/demo
 	@echo "The pictures with the faces drawn on them lie in annotated/."
 
 test: .venv/test lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff format --check .

@@ -17,6 +17,10 @@ from support import EXAMPLES, TINY, drawn_face, write_own_model
 # What is tested is what the CPU does, one process or several, whatever machine it is.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+# Each of several processes that share the tests computes with one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Examples may take long on a machine that does something else.
 settings.register_profile("mien", deadline=None)
 settings.load_profile("mien")

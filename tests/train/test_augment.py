@@ -116,7 +116,9 @@ def test_shrinking_takes_what_few_pixels_do_not_show_as_pillow_does():
     assert 20 <= small.min() < 26
     assert 38 < small.max() <= 44
     bicubic = Image.Resampling.BICUBIC
-    for face, view, pixels in zip(grey[:, 0].numpy(), shown[:, 0].numpy(), drawn.pixels.tolist(), strict=True):
+    for face, view, pixels in zip(
+        grey[:, 0].numpy(), shown[:, 0].numpy(), drawn.pixels.tolist(), strict=True
+    ):
         side = pixels or 48
         expected = Image.fromarray(face).resize((side, side), bicubic).resize((48, 48), bicubic)
         # Pillow rounds to whole greys four times, once along each line.
@@ -133,6 +135,7 @@ def test_a_part_of_a_batch_is_shown_as_it_is_in_the_whole():
 
 def test_mixing_gives_pairs_the_faces_and_the_names_of_both_in_one_proportion():
     drawn = draw_views(64, replace(STILL, mixup=0.5), size=8, random=torch.Generator().manual_seed(0))
+    assert mix(torch.empty(64, 0), drawn).shape == (64, 0)  # nobody voted
     names = torch.eye(64)
     called = mix(names, drawn)
     shown = mix(names[:, None, None, :].expand(64, 1, 8, 64), drawn)

@@ -21,6 +21,18 @@ def test_the_first_column_is_the_face_as_it_is_and_the_others_are_not(made_folde
     assert distances[1] > 10
 
 
+def test_faces_are_shown_as_large_as_the_network_looks_at_them(made_folders: Path, tmp_path: Path):
+    data = read_dataset(made_folders)
+    save_preview(data, Recipe(name="mine", side=64), tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height == 18 + 8 * (64 * 2 + 4)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "model.onnx").touch()
+    Recipe(name="own", side=56).save(own / "recipe.toml")
+    save_preview(data, Recipe(name="mine", init=str(own)), tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height == 18 + 8 * (56 * 2 + 4)
+
+
 def test_few_faces_make_a_shorter_sheet(made_folders: Path, tmp_path: Path):
     data = read_dataset(made_folders)
     save_preview(data.take(np.array([0, 30])), Recipe(name="mine"), tmp_path / "sheet.png")

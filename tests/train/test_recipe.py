@@ -36,7 +36,12 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
         ("model = 'plain'\nsizes = [32]", "sizes is .*, must be none for plain"),
         ("sizes = [50]", "multiples of 8"),
         ("side = 50", "side is 50, must be 0, or a multiple of 8"),
-        ("model = 'vgg'\nside = 64", "side is 64, must be 0 but for seresnet and resnet"),
+        ("model = 'vgg'\nside = 64", "side is 64, must be 0 for vgg: only seresnet and resnet"),
+        (
+            "model = 'vgg'\nsizes = [8, 48]\nstages = [8, 8, 8, 8, 8]",
+            "stages is .*vgg halves faces of 8 pixels to",
+        ),
+        ("model = 'densenet'\nstages = [8, 8, 8, 8, 8, 8]", "stages is .*densenet halves faces of 48 pixels"),
         ("erase = 1.5", r"erase is 1.5, must be in \[0, 1\]"),
         ("shrink = 1.5", r"shrink is 1.5, must be in \[0, 1\]"),
         ("vote_smoothing = 1.5", r"vote_smoothing is 1.5, must be in \[0, 1\]"),
@@ -60,14 +65,14 @@ def test_a_whole_number_is_a_number():
 def test_a_recipe_stands_for_those_before_it_and_shares_its_changes_with_them():
     chain = stretches(load_recipe("base"), name="mine", epochs=10, batch_size=64, teacher_weight=0.25)
     assert chain[0].first == ""
-    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-third", "mine"]
+    assert [recipe.name for recipe in chain] == ["base-first", "base-second", "base-third", "base-48", "mine"]
     assert all((recipe.epochs, recipe.batch_size) == (10, 64) for recipe in chain)
     assert [recipe.teacher_weight for recipe in chain[:-1]] != [0.25] * (len(chain) - 1)
     assert chain[-1].teacher_weight == 0.25
 
 
 def test_runs_that_belong_together_draw_other_numbers():
-    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10]
+    assert [recipe.seed for recipe in stretches(load_recipe("base"), seed=7)] == [7, 8, 9, 10, 11]
     assert [recipe.seed for recipe in stretches(load_recipe("quick"), seed=7)] == [7]
     unchanged = [recipe.seed for recipe in stretches(load_recipe("base"))]
     assert len(set(unchanged)) == len(unchanged)

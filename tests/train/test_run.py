@@ -24,7 +24,7 @@ from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
 from mien.train.finish import count_macs, export
-from mien.train.fit import create_optimizer, fit, predict_logits
+from mien.train.fit import Options, create_optimizer, fit, predict_logits
 from mien.train.journal import Epoch, Journal, read_history
 from mien.train.networks import FaceNet, as_exported
 from mien.train.recipe import load_recipe
@@ -236,6 +236,36 @@ def test_a_model_that_is_not_there_is_told_before_any_run(field: str, made_folde
     assert not (tmp_path / "first").exists()
 
 
+def test_a_network_that_a_later_run_cannot_go_on_with_is_told_before_any(made_folders: Path, tmp_path: Path):
+    first = tmp_path / "first.toml"
+    first.write_text("epochs = 1\nmodel = 'vgg'")
+    last = replace(load_recipe("quick"), name="last", first=str(first), side=64)
+    with pytest.raises(ConfigError, match="recipe last: side is 64, must be 0 for vgg"):
+        train(read_dataset(made_folders), last, tmp_path)
+    assert not (tmp_path / "first").exists()
+
+
+def test_compiling_without_a_compiler_is_told(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CXX", str(tmp_path / "c++"))
+    with pytest.raises(ConfigError, match=r"--compile: .* there is no .*c\+\+; install one"):
+        train(
+            read_dataset(made_folders), load_recipe(str(tiny_recipe)), tmp_path, options=Options(compile=True)
+        )
+
+
+def test_a_gpu_whose_memory_is_too_small_is_told(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*arguments: object, **named: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 1 TiB")
+
+    monkeypatch.setattr("mien.train.run.fit", full)  # there is no GPU to fill here
+    with pytest.raises(MienError, match="tiny: the GPU has not enough memory for batches of 16; lower"):
+        train(read_dataset(made_folders), load_recipe(str(tiny_recipe)), tmp_path)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.9999])
 def test_a_torn_checkpoint_is_never_loaded(share: float, tiny_model: Path, tmp_path: Path):
     content = (tiny_model / "checkpoint.safetensors").read_bytes()
@@ -378,6 +408,7 @@ def test_small_faces_are_believed_as_far_as_they_are_read_rightly(
 
 def test_own_classes_are_learnt_and_predicted(made_own_folders: Path, tiny_recipe: Path, tmp_path: Path):
     recipe = load_recipe(str(tiny_recipe)).changed(epochs=30, flip=False, rotate=5.0, erase=0.0, scale=1.05)
+    recipe = recipe.changed(mixup=0.1)
     folder = train(read_dataset(made_own_folders), recipe, tmp_path)
     test = read_dataset(made_own_folders, "test")
     classifier = Classifier(folder)

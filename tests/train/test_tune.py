@@ -64,6 +64,7 @@ def search(noise: Dataset, folder: Path, space=FEW, recipe: Recipe = SMALL, tria
         ({"model": "plain", "sizes": ()}, {"blocks": Choice((1, 2))}, "plain, which does not heed it"),
         ({"mixup": 0.5}, {"batch_size": Choice((8, 15))}, "batch_size is 15, must be even"),
         ({"batch_size": 15}, {"mixup": Range(0.0, 1.0)}, "batch_size 15: must be even"),
+        ({"init": "base"}, {"side": Choice((0, 64))}, "side is 0, which is that of init base; write 48"),
         ({}, {"batch_size": Choice((8, 15)), "mixup": Range(0.0, 1.0)}, "batch_size is 15, must be even"),
     ],
 )
@@ -116,6 +117,11 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
         ({"votes": Range(0.0, 1.0)}, "votes is 0, must be above 0"),
         ({"batch_size": Range(8.0, 64.0)}, "batch_size is 8.0, must be like 16"),
         ({"batch_size": Range(8, 64)}, r"batch_size is a range; write \{ values"),
+        ({"side": Range(48, 64)}, r"side is a range; write \{ values"),
+        (
+            {"model": Choice(("resnet", "vgg")), "side": Choice((0, 64))},
+            "side is 64, must be 0 for vgg",
+        ),
         ({"flip": Choice((0, 1))}, "flip is 0, must be like True"),
         ({"model": Choice(("vgg", "vgh"))}, "model is vgh"),
         ({"stem": Choice((24, 48))}, "stem is 24, must be like"),

@@ -119,7 +119,7 @@ def mix(values: Tensor, views: Views) -> Tensor:
         views: how much each keeps of its own.
     """
     own = views.own.reshape(-1, *[1] * (values.ndim - 1))
-    other = values.reshape(-1, 2, *values.shape[1:]).flip(1).reshape(values.shape)
+    other = values.reshape(len(values) // 2, 2, *values.shape[1:]).flip(1).reshape(values.shape)
     return own * values + (1 - own) * other
 
 

@@ -1,6 +1,9 @@
 """The training loop, whole and in plain view."""
 
 import math
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -67,12 +70,15 @@ def fit(
         The moving average of the network's weights, in float32 on the CPU, ready to read faces.
 
     Raises:
-        ConfigError: the recipe and the data, or the folder's checkpoint, do not fit together.
+        ConfigError: the recipe and the data, or the folder's checkpoint, do not fit together; or there is no
+            compiler.
         DivergedError: the loss or a weight is no longer a number.
         MienError: the checkpoint or the history cannot be written.
     """
     options = options or Options()
     fabric = fabric or launch()
+    if options.compile and fabric.device.type == "cpu":
+        _check_compiler()
     if with_fitting_batch(recipe, len(training), fabric) != recipe:
         raise ConfigError(f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces")
     torch.manual_seed(recipe.seed)
@@ -174,6 +180,16 @@ def fit(
                     if options.watch:
                         options.watch(result)
     return finished(average, recipe, training.classes)
+
+
+def _check_compiler() -> None:
+    """Makes sure that there is what torch.compile calls, which looks for it minutes later."""
+    compiler = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))
+    if shutil.which(compiler) is None:
+        raise ConfigError(
+            f"--compile: needs a C++ compiler, and there is no {compiler}; install one, name another in the "
+            "environment variable CXX, or leave --compile out"
+        )
 
 
 def finished(average: AveragedModel, recipe: Recipe, classes: tuple[str, ...]) -> FaceNet:

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from mien.datasets import Dataset
+from mien.datasets import SIDE, Dataset
 from mien.errors import ConfigError
 from mien.train.augment import augment, draw_views, mix
 from mien.train.networks import normalise
 from mien.train.recipe import Recipe
+from mien.train.start import with_network
 
 ROWS, VIEWS, ZOOM, GAP = 8, 10, 2, 4
 
@@ -23,17 +24,17 @@ def save_preview(data: Dataset, recipe: Recipe, path: Path) -> None:
     Args:
         data: the faces; one of each class in turn.
         recipe: says how strongly they are changed, and at which side in pixels its last epochs show them (48 where
-            it names none, whatever a backbone of timm makes of it).
+            neither it nor the model that it starts from names one, whatever a backbone of timm makes of it).
         path: where the picture goes; its ending says the format.
 
     Raises:
-        ConfigError: its ending is that of no format that pictures are written in.
+        ConfigError: its ending is that of no format that pictures are written in, or see `with_network`.
     """
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
         raise ConfigError(f"{path}: ends in no format of pictures; end it in .png or .jpg")
     random = torch.Generator().manual_seed(recipe.seed)
     chosen = _spread(data, recipe.seed)
-    size = recipe.sizes[-1] if recipe.sizes else 48
+    size = recipe.sizes[-1] if recipe.sizes else with_network(recipe).side or SIDE
     refined = 3 if recipe.refine_epochs else 0
     strengths = [recipe] * (VIEWS - refined) + [recipe.refined()] * refined
     faces = normalise(torch.from_numpy(data.images[chosen]))

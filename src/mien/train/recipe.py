@@ -34,7 +34,8 @@ class Recipe:
             (mobile: but the first two).
         blocks: blocks in each stage (vgg: convolutions).
         side: in pixels at which the network looks at the faces, a multiple of 8 (seresnet and resnet only): those
-            of 48 are enlarged in it. 0: that of the model which the run starts from, or else 48.
+            of 48 are enlarged in it; it looks at faces of other `sizes` as they are. 0: that of the model which
+            the run starts from, or else 48.
         dropout: share of the pooled features dropped before the heads, in [0, 1).
         pretrained: start a timm backbone from the weights that timm downloads.
         weights: start a timm backbone from this safetensors file instead.
@@ -51,7 +52,8 @@ class Recipe:
         hold_out: keep the validation tenth out of training; without, results on it mean nothing, and what is
             fitted on it (temperatures, the answer's weights, trust in small faces) is fitted with the readings of
             the model that the run starts from, or of the last before it that had not learnt them either, if that
-            has both heads already; else with those of the model itself, which are too sure of these faces.
+            has both heads already, whatever its own `side` and `shrink` were; else with those of the model itself,
+            which are too sure of these faces.
         epochs: passes over the training part.
         sizes: sides in pixels at which the faces are shown, a multiple of 8 each, in equal shares of the epochs
             (progressive learning: Tan & Le 2021, EfficientNetV2); none: the network's own, `side` or timm's.
@@ -155,11 +157,20 @@ class Recipe:
             ("batch_size", self.batch_size >= 2, "at least 2"),
             ("blocks", self.blocks >= 1, "at least 1"),
             ("side", self.side == 0 or (self.side >= 8 and self.side % 8 == 0), "0, or a multiple of 8"),
-            ("side", self.side == 0 or self.model in ("seresnet", "resnet"), "0 but for seresnet and resnet"),
+            (
+                "side",
+                self.side == 0 or self.model in ("seresnet", "resnet"),
+                f"0 for {self.model}: only seresnet and resnet enlarge faces",
+            ),
             ("stem", len(self.stem) >= 1 and min(self.stem) >= 1, "at least one number of channels"),
             ("stages", len(self.stages) >= 1 and min(self.stages) >= 1, "at least one number of channels"),
             ("sizes", all(s >= 8 and s % 8 == 0 for s in self.sizes), "multiples of 8"),
             ("sizes", self.model != "plain" or not self.sizes, "none for plain, which knows 48 pixels alone"),
+            (
+                "stages",
+                min(self.sizes, default=48) >> self._halvings() >= 1,
+                f"fewer: {self.model} halves faces of {min(self.sizes, default=48)} pixels to nothing",
+            ),
             ("learning_rate", self.learning_rate > 0, "above 0"),
             ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
             ("weight_decay", self.weight_decay >= 0, "at least 0"),
@@ -199,6 +210,10 @@ class Recipe:
         ):
             if not condition:
                 raise ConfigError(f"recipe {self.name}: {field} is {getattr(self, field)}, must be {need}")
+
+    def _halvings(self) -> int:
+        """How often the network halves a face and drops what is over, so that too small a face is gone."""
+        return {"vgg": len(self.stages) - 1, "densenet": len(self.stages)}.get(self.model, 0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":

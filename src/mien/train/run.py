@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 
 from mien.console import complain
@@ -20,7 +21,7 @@ from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.networks import FaceNet
 from mien.train.processes import Precision, alone_in, first_alone, launch, leave
 from mien.train.recipe import Recipe, load_recipe, stretches
-from mien.train.start import has_learnt, start_of, with_network
+from mien.train.start import going_on, has_learnt, start_of, with_network
 
 LEFT = ("model.onnx", "model.safetensors", "recipe.toml", "history.csv", "history.png")
 """Files that a run leaves, beside its checkpoint and `metrics.json`."""
@@ -59,11 +60,13 @@ def train(
         DatasetError: a class has no faces, or no validation face's votes name an expression.
         ConfigError: the folder holds the checkpoint of another recipe, or a batch cannot be shared out.
         ModelError: a recipe starts or learns from a model that is not there.
-        MienError: another process trains in the folder, or see `mien.train.fit.fit`.
+        MienError: another process trains in the folder, the GPU has too little memory, or see
+            `mien.train.fit.fit`.
     """
     check_classes(data)
     chain = stretches(recipe, **(changes or {}))
     _check_models(chain)
+    _check_networks(chain)
     fabric = launch(devices, precision)
     training, validation = split_validation(data)
     if not (answer_truth(validation) >= 0).any():
@@ -78,7 +81,13 @@ def train(
         if fabric.is_global_zero and (size := fitting[-1][1].batch_size) < stretch.batch_size:
             complain(f"{stretch.name}: batches of {size}, not {stretch.batch_size}, for {len(learnt)} faces")
     for learnt, stretch in fitting:
-        _run(learnt, validation, stretch, out, options or Options(), fabric)
+        try:
+            _run(learnt, validation, stretch, out, options or Options(), fabric)
+        except torch.OutOfMemoryError as error:
+            raise MienError(
+                f"{stretch.name}: the GPU has not enough memory for batches of {stretch.batch_size}; lower "
+                "batch_size, or share them out among several"
+            ) from error
     leave(fabric)
     return out / chain[-1].name
 
@@ -90,6 +99,13 @@ def _check_models(chain: list[Recipe]) -> None:
         for model in (run.init, *run.teachers):
             if model and model not in made:
                 find_model(model)
+
+
+def _check_networks(chain: list[Recipe]) -> None:
+    """Makes sure that each run can go on with the network of the one before it."""
+    network = with_network(chain[0])
+    for run in chain[1:]:
+        network = going_on(run, network)
 
 
 def check_classes(data: Dataset) -> None:

@@ -33,7 +33,15 @@ def with_network(recipe: Recipe) -> Recipe:
         raise ConfigError(
             f"init {recipe.init}: has no recipe.toml beside it; name a folder that mien train made"
         )
-    start = load_recipe(str(path))
+    return going_on(recipe, load_recipe(str(path)))
+
+
+def going_on(recipe: Recipe, start: Recipe) -> Recipe:
+    """The recipe with the network of the one whose model it goes on with.
+
+    Raises:
+        ConfigError: that network cannot do what the recipe asks.
+    """
     return replace(
         recipe,
         model=start.model,

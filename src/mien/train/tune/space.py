@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,12 @@ SPACE: Space = {
     REFINE_SHARE: Range(0.0, 0.6),
 }
 """Where is looked, unless a file says otherwise: around what was found to work on FER-2013."""
+
+COARSE = {
+    "batch_size": "{ values = [64, 128] }: not every number can be shared out",
+    "side": "{ values = [48, 64] }: not every number is a multiple of 8",
+}
+"""Whole numbers of which few are possible, so that they cannot be searched as a range; what to write instead."""
 
 FIXED = ("name", "init", "epochs", "hold_out", "seed", "refine_epochs", "first", *EXPORT_FIELDS)
 """Fields that no search may touch: with them trials could not be compared, they only change the file that is
@@ -125,16 +132,25 @@ def check_space(space: Space, recipe: Recipe) -> None:
             if type(value) not in kinds:
                 raise ConfigError(f"space: {name} is {value!r}, must be like {usual!r}")
             with_values(recipe, {name: value})
+            if name == "side" and recipe.init and value == 0:
+                raise ConfigError(
+                    f"space: side is 0, which is that of init {recipe.init}; write {recipe.side or 48}"
+                )
             if name == "batch_size" and mixes and value % 2:
                 raise ConfigError(f"space: batch_size is {value}, must be even: mixup mixes pairs of faces")
             if name == "votes" and value == 0:
                 raise ConfigError(
                     "space: votes is 0, must be above 0: without the crowd's reading, scores differ"
                 )
-        if name == "batch_size" and isinstance(dimension, Range):
-            raise ConfigError(
-                "space: batch_size is a range; write { values = [64, 128] }: not every number can be shared out"
-            )
+        if name in COARSE and isinstance(dimension, Range):
+            raise ConfigError(f"space: {name} is a range; write {COARSE[name]}")
+    for model, side in product(*(_values(space, name) for name in ("model", "side"))):
+        with_values(recipe, {"model": model, "side": side})
+
+
+def _values(space: Space, name: str) -> tuple[Any, ...]:
+    dimension = space.get(name)
+    return dimension.values if isinstance(dimension, Choice) else ()
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -80,13 +80,13 @@ def tune(
             another recipe, space or data.
         MienError: the storage fails later on, or see `mien.train.fit.fit`.
     """
-    check_space(space, recipe)
     if recipe.first:
         raise ConfigError(
             f"recipe {recipe.name}: runs {recipe.first} first; tune that, or give this no first, and its model "
             "as init (and as teachers, where teacher_weight is above 0)"
         )
     recipe = with_network(recipe)
+    check_space(space, recipe)
     training, validation = split_validation(data)
     if has_learnt(recipe.init, validation):
         say(
