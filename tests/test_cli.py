@@ -361,6 +361,19 @@ def test_annotated_pictures_lie_as_their_originals_and_none_is_lost(here: Callab
             picture.load()
 
 
+def test_nobody_elses_picture_is_written_over(here: Callable, tmp_path: Path):
+    save(tmp_path / "photos" / "a.png")
+    options = ("--annotate", tmp_path / "photos" / "2020", *FACES)
+    for _ in range(2):  # its own of the first run it may write over
+        assert here("predict", tmp_path / "photos", *options)[0] == 0
+    save(tmp_path / "photos" / "2020" / "a.jpg")
+    before = (tmp_path / "photos" / "2020" / "a.jpg").read_bytes()
+    code, _, complaints = here("predict", tmp_path / "photos", *options)
+    assert code == 2
+    assert "a.jpg lies there, and is no picture that mien drew; name another folder" in complaints[0]
+    assert (tmp_path / "photos" / "2020" / "a.jpg").read_bytes() == before
+
+
 def test_what_cannot_be_annotated_is_told_and_the_results_delivered(here: Callable, tmp_path: Path):
     save(tmp_path / "a.png")
     Image.new("L", (66_000, 1)).save(tmp_path / "long.png")  # a JPEG's side has 65,500 pixels at most
@@ -426,8 +439,11 @@ def test_a_terminal_that_lacks_letters_is_shown_the_rest(tmp_path: Path):
     assert "?" in said.stdout
 
 
-@pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "parquet"])
-def test_ctrl_c_leaves_what_was_written_whole(tmp_path: Path, ending: str):
+@pytest.mark.parametrize(
+    ("ending", "number"),
+    [*((e, signal.SIGINT) for e in ("json", "jsonl", "csv", "parquet")), ("parquet", signal.SIGTERM)],
+)
+def test_ctrl_c_leaves_what_was_written_whole(tmp_path: Path, ending: str, number: signal.Signals):
     """The last input is a pipe into which nobody writes, so the run is stopped while it waits."""
     save(tmp_path / "a.png")
     good = [f"{number}.png" for number in range(31)]
@@ -450,7 +466,7 @@ def test_ctrl_c_leaves_what_was_written_whole(tmp_path: Path, ending: str):
         time.sleep(
             0.5
         )  # CPython misses a signal that comes between its last look for one and the call that waits
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(timeout=30) == 130
         assert process.stderr.read() == "mien: stopped; what was written so far is whole\n"
     finally:

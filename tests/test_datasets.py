@@ -182,6 +182,14 @@ def test_the_heading_of_kaggles_own_file_and_excels_mark_at_its_beginning(tmp_pa
         ),
         (lambda path: _touch(path / "x.csv", "Usage,emotion,pixels\nTraining\n"), "row 0"),
         (lambda path: _touch(path / "x.csv", "emotion,pixels,Usage\n"), "no images"),
+        (
+            lambda path: _touch(path / "x.csv", "emotion,pixels,Usage\n0,1 2"),
+            "row 0: has no Usage .is the file cut",
+        ),
+        (
+            lambda path: _touch(path / "x.csv", "emotion,pixels,Usage\n0,1 2,train"),
+            "row 0: its Usage is 'train'",
+        ),
         (lambda path: _touch(path / "x.parquet", "no parquet"), "not a Parquet file"),
         (lambda path: _touch(path / "train" / "angry" / "1.png").parents[2], "two or more .* found angry"),
         (

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -290,6 +291,25 @@ def test_unreadable_pillow_images() -> None:
     for image in (Image.new("RGB", (0, 3)), Image.new("I", (3, 3), 70000), Image.new("F", (3, 3), 9.0)):
         with pytest.raises(ImageError, match=r"^<image>: "):
             read_image(image)
+
+
+def test_a_picture_that_is_open_as_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(PHOTO, "JPEG"))
+    with (tmp_path / "a.jpg").open() as file, pytest.raises(ImageError, match=r"a\.jpg: is open as text"):
+        read_image(file)  # type: ignore[arg-type]
+
+
+def test_a_pipe_without_a_buffer_is_read_to_its_end() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), "PNG")
+    assert len(content) > 1 << 16  # more than a pipe holds
+    write = "import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))"
+    with subprocess.Popen(
+        [sys.executable, "-c", write], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        process.stdin.write(content.hex().encode())
+        process.stdin.close()
+        assert (read_image(process.stdout) == noise).all()
 
 
 @pytest.mark.parametrize("source", [None, 7, ["a.jpg"], io.StringIO("x")])

@@ -228,6 +228,12 @@ def test_one_picture_is_not_many(crops_only: Recognizer, astronaut: Path, kind: 
         crops_only.predict_many(kind(astronaut))
 
 
+def test_an_array_of_paths_is_many_pictures(crops_only: Recognizer, astronaut: Path):
+    for kind in (object, str):
+        (faces,) = crops_only.predict_many(np.array([str(astronaut)], kind))
+        assert faces.source == str(astronaut)
+
+
 def test_a_detector_of_ones_own_is_used(astronaut: Path):
     class Everywhere(CenterFace):
         def detect(self, image: np.ndarray) -> Detections:

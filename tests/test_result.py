@@ -114,6 +114,12 @@ def test_pandas() -> None:
     assert empty.dtypes.drop(words).equals(table.dtypes.drop(words))
 
 
+def test_a_column_of_nothing_keeps_its_type() -> None:
+    types = Faces("a.jpg", 640, 480, (FACE,)).to_pandas().dtypes
+    for faces in ((BARE,), (dataclasses.replace(FACE, crowd={}, detection_score=None, landmarks=None),)):
+        assert Faces("a.jpg", 640, 480, faces).to_pandas().dtypes.equals(types)
+
+
 def test_pandas_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

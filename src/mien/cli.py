@@ -3,7 +3,8 @@
 Its options and help are derived from its signature.
 
 Exit codes: 0 all done; 1 done, but some inputs failed; 2 wrong usage, or nothing could be done, or the results
-could not be written; 130 stopped by Ctrl-C; 141 the reader of our output went away.
+could not be written; 130 stopped by Ctrl-C, predict and video also by SIGTERM; 141 the reader of our output went
+away.
 """
 
 import os

@@ -36,6 +36,13 @@ def show(*results: "RenderableType") -> None:
     sys.stdout.flush()
 
 
+def tell_path(path: Path) -> None:
+    """Prints where a result lies; letters that the encoding of standard output lacks as escapes."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    print(path)
+
+
 @contextlib.contextmanager
 def progress(
     total: int | None, out: Path | None, format: str, unit: str = "pictures"

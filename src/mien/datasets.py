@@ -61,6 +61,8 @@ SPLITS = {
 }
 """What each split's name stands for among the challenge's usages. Kaggle's ``test`` is both tests together."""
 
+_USAGES = ("Training", "PublicTest", "PrivateTest")
+
 SIDE = 48
 """Side of FER-2013's faces in pixels (Goodfellow et al. 2013)."""
 
@@ -148,6 +150,21 @@ def _reader(path: Path, find_faces: bool, allow_empty: bool) -> Callable[[str], 
         f"{path}: looked for train/ and test/ folders, two or more folders of classes, fer2013.csv, or a .parquet "
         f"or .csv file; found {found}"
     )
+
+
+def check_apart(out: Path, data: Path) -> None:
+    """Refuses to write among folders of classes: what is written would be taken for a class the next time.
+
+    Raises:
+        ConfigError: `out` lies in `data`, whose folders are classes.
+    """
+    if data.is_dir() and not _has_splits(data) and not (data / "fer2013.csv").exists():
+        inside = data.resolve()
+        if inside in out.resolve().parents:
+            raise ConfigError(
+                f"--out {out}: lies in {inside}, whose folders are classes, and would be taken for one; "
+                "name a folder outside"
+            )
 
 
 def _contents(path: Path) -> str:
@@ -261,6 +278,8 @@ def _read_parquet(path: Path, split: str) -> Dataset:
         raise DatasetError(
             f"{path}: its column 'usage' must hold words such as {', '.join(SPLITS[split])} ({_first_line(error)})"
         ) from error
+    if len(strange := np.flatnonzero(~pc.is_in(usages, pa.array(_USAGES)).to_numpy(zero_copy_only=False))):
+        _check_usage(usages[int(strange[0])].as_py(), f"{path}, row {strange[0]}")
     chosen = np.flatnonzero(pc.is_in(usages, pa.array(SPLITS[split])).to_numpy())
     images, labels, votes = [], [], []
     for row, record in zip(chosen.tolist(), table.take(pa.array(chosen)).to_pylist(), strict=True):
@@ -280,6 +299,7 @@ def _read_csv(path: Path, split: str) -> Dataset:
     images, labels, rows, all_usages = [], [], [], []
     with _rows_of(path, ("emotion", "pixels", "Usage")) as records:
         for row, record in enumerate(records):
+            _check_usage(record["Usage"], f"{path}, row {row}")
             all_usages.append(record["Usage"])
             if record["Usage"] not in usages:
                 continue
@@ -357,6 +377,13 @@ def _ten_votes(votes: Any, where: str) -> NDArray[np.uint8]:
 def _in_our_order(votes: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Rows of votes in FER+'s order, in that of `CROWD`."""
     return np.array(votes, dtype=np.uint8).reshape(-1, len(CROWD))[:, _TO_CROWD]
+
+
+def _check_usage(usage: str | None, where: str) -> None:
+    """Refuses a row that is of no split: left out in silence, it would be missed by nobody."""
+    if usage not in _USAGES:
+        said = "has no Usage (is the file cut short?)" if usage is None else f"its Usage is {usage!r:.80}"
+        raise DatasetError(f"{where}: {said}; must be one of {', '.join(_USAGES)}")
 
 
 def _face(content: bytes, where: str) -> NDArray[np.uint8]:

@@ -81,10 +81,11 @@ _EXIF_ORIENTATION: Final = 0x0112
 def read_image(source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8]:
     """Reads a picture, turned upright as its EXIF orientation says.
 
-    Files may be JPEG, PNG, WebP, BMP, TIFF or GIF (the first frame), in any of their colour modes; what is
-    transparent shows white. Arrays have shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), the channels in the
-    order R, G, B, alpha, and are uint8 in [0, 255], uint16 in [0, 65535] or floating in [0, 1]. Arrays that
-    could mean two things (other types, floats outside [0, 1], uint16 with no value above 255) are refused.
+    Files may be JPEG, PNG, WebP, BMP, TIFF or GIF (the first frame), in any of their colour modes with 8 bits a
+    channel and the commoner ones with 16; what is transparent shows white. Arrays have shape (H, W), (H, W, 1),
+    (H, W, 3) or (H, W, 4), the channels in the order R, G, B, alpha, and are uint8 in [0, 255], uint16 in
+    [0, 65535] or floating in [0, 1]. Arrays that could mean two things (other types, floats outside [0, 1],
+    uint16 with no value above 255) are refused.
 
     Args:
         source: a path, the bytes of a file, a binary file object (read from its start, left open), a NumPy
@@ -151,16 +152,16 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 def _from_stream(stream: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
     try:
+        if isinstance(stream, io.TextIOBase):
+            raise ImageError("is open as text: open it in binary mode")
         try:
             stream.seek(0)
         except (AttributeError, OSError):  # a pipe, or a response of a web server
-            content = stream.read(_MAX_STREAM + 1)
+            content = _read_all(stream)
             if len(content) > _MAX_STREAM:
                 raise ImageError(f"is longer than {_MAX_STREAM >> 20} MiB: save it as a file") from None
             stream = io.BytesIO(content)
         prefix = stream.read(12)
-        if isinstance(prefix, str):
-            raise ImageError("is open as text: open it in binary mode")
         if not prefix:
             raise ImageError("is empty: a picture was expected")
         stream.seek(0)
@@ -176,6 +177,14 @@ def _from_stream(stream: BinaryIO, max_pixels: int) -> NDArray[np.uint8]:
     except Exception as error:  # damaged data makes decoders raise nearly anything
         raise _damaged(error) from error
     raise ImageError("is not a JPEG, PNG, WebP, BMP, TIFF or GIF picture: convert it to one of these")
+
+
+def _read_all(stream: BinaryIO) -> bytes:
+    """What a stream holds, or a byte more than may be read; one without a buffer gives a piece at a time."""
+    content = bytearray()
+    while len(content) <= _MAX_STREAM and (piece := stream.read(_MAX_STREAM + 1 - len(content))):
+        content += piece
+    return bytes(content)
 
 
 def _check_scans(stream: BinaryIO) -> None:
@@ -280,7 +289,9 @@ def _damaged(error: Exception) -> ImageError:
     if isinstance(error, MemoryError | Image.DecompressionBombError):  # the latter by parts of a TIFF or WebP
         return ImageError("needs more memory than may be used: shrink it")
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return ImageError(f"is damaged or cut short: get it anew ({reason})")
+    return ImageError(
+        f"is damaged or cut short, or of a kind that is not read: get it anew, as JPEG or PNG ({reason})"
+    )
 
 
 _warning_filters = threading.Lock()

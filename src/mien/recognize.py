@@ -136,7 +136,9 @@ class Recognizer:
         if (
             isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
             or hasattr(images, "read")  # an open file would be taken line by line
-            or (isinstance(images, np.ndarray) and images.ndim < 4)
+            or (
+                isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in "OU"
+            )  # of paths, say
         ):
             one = describe(cast("ImageSource", images))
             raise ConfigError(f"images: {one} is one picture, must be several; predict reads one")
@@ -177,7 +179,7 @@ class Recognizer:
         if not isinstance(crops, np.ndarray):
             raise ImageError(
                 f"crops: a {type(crops).__name__}, must be one uint8 array, as np.stack makes of several "
-                "of one size; Recognizer(detector=None).predict_many() reads crops of any sizes"
+                "of one size; Recognizer(detector='none').predict_many() reads crops of any sizes"
             )
         if crops.dtype != np.uint8 or crops.ndim not in (3, 4) or (crops.ndim == 4 and crops.shape[3] != 3):
             raise ImageError(f"crops: {crops.dtype} {crops.shape}, must be uint8 (N, H, W) or (N, H, W, 3)")

@@ -197,8 +197,8 @@ class Faces(Sequence[Face]):
         except ImportError as error:
             raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
         table = pd.DataFrame(self.rows(), columns=list(self.columns))
-        # Of nothing pandas takes everything for objects, which spoils the types of a table it is joined with.
-        return table if self.faces else table.astype({name: _type_of(name) for name in self.columns})
+        # Where a column holds nothing pandas takes it for objects, which spoils a table that it is joined with.
+        return table.astype({name: _type_of(name) for name in self.columns})
 
     def draw(self, image: "ImageSource | None" = None) -> "Image.Image":
         """The upright picture in RGB with the faces drawn on it.

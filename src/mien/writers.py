@@ -1,6 +1,6 @@
 """Writes results as they come: a table for people; JSON, JSON lines, CSV and Parquet for programs.
 
-Output is valid whenever it is left off, also by Ctrl-C or an error.
+Output is valid whenever it is left off, also by Ctrl-C, SIGTERM or an error.
 """
 
 import csv
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import IO, Any, Literal, Protocol
 
@@ -85,6 +86,12 @@ def open_writer(
     except OSError as error:
         name = "standard output" if out is None else f"--out {out}"
         raise ConfigError(f"{name}: cannot be written ({error.strerror or error})") from error
+
+
+def heed_sigterm() -> None:
+    """Makes SIGTERM, by which batch systems and containers end a program, do what Ctrl-C does."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler and current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 @contextmanager

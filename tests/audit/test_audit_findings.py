@@ -201,6 +201,22 @@ def test_a_film_in_which_every_face_is_like_every_other(tmp_path: Path, monkeypa
     assert peak < 16 << 20
 
 
+def test_of_many_copies_elsewhere_some_are_named(tmp_path: Path):
+    for place in [
+        *(f"train/glad/{number}.png" for number in range(20)),
+        "train/grim/0.png",
+        "test/glad/0.png",
+    ]:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        drawn = drawn_face(0 if "glad" in place else 3, np.random.default_rng(0))
+        Image.fromarray(drawn).save(tmp_path / place)
+    (tmp_path / "test" / "grim").mkdir()
+    found = audit(tmp_path)
+    note = next(f.note for f in found.of("leak") if found.pictures.split_of(f.index) == "test")
+    assert note.count("train/glad/") == 8
+    assert note.endswith(" and 12 more")
+
+
 def test_a_picture_in_two_tests_is_for_a_person_to_judge(tmp_path: Path):
     face = drawn_face(0, np.random.default_rng(0))
     pixels = " ".join(map(str, face.ravel()))

@@ -93,7 +93,7 @@ def test_names_cannot_steer_the_page(own_folders: Path, tmp_path: Path):
 
 def test_of_many_only_some_are_shown(faulty_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mien.audit.report._SHOWN", 1)
-    monkeypatch.setattr("mien.audit.report._LISTED", 2)
+    monkeypatch.setattr("mien.audit.report.LISTED", 2)
     page = report(faulty_table, tmp_path)
     assert "1 of 2 pictures are shown" in page.words
     assert "1 of 4 groups are shown" in page.words

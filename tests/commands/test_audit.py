@@ -44,6 +44,15 @@ def test_a_table_a_report_and_rows_for_training(here, folders: Path, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("command", [("audit",), ("evaluate", "--split", "train"), ("train",)])
+def test_nothing_is_written_among_the_folders_of_classes(command, here, folders: Path, monkeypatch):
+    monkeypatch.chdir(folders)
+    code, _, complaints = here(command[0], ".", *command[1:])
+    assert code == 2
+    assert "whose folders are classes, and would be taken for one; name a folder outside" in complaints[-1]
+    assert sorted(path.name for path in folders.iterdir()) == ["asleep", "awake"]
+
+
 def test_twice_gives_the_same_files(here, folders: Path, tmp_path: Path):
     contents = []
     for _ in range(2):

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mien.commands.compare import compare
+from mien.datasets import read_dataset
 from mien.errors import ConfigError
+from mien.evaluate.answers import answers_of_model, write_predictions
 from mien.labels import EXPRESSIONS
 from mien.model_file import find_model
 
@@ -53,6 +55,33 @@ def test_side_by_side(
         assert record["truths"]["original_labels"]["against_first"][0]["only_other_right"] == 6
     else:
         assert "glad and even, side by side" in out.read_text()
+
+
+def test_files_alone_are_held_against_the_votes_of_whichever_has_them(
+    voted: Path, peers: list[str], tmp_path: Path
+):
+    data = read_dataset(voted, "PublicTest")
+    answers, _ = answers_of_model("nano", data.images, threads=1)
+    write_predictions(tmp_path / "nano.parquet", answers, data)
+    words = [data.classes[label] for label in data.labels]
+    rows = "".join(f"{row},happy,{word}\n" for row, word in enumerate(words))
+    (tmp_path / "glad[v2].csv").write_text("row,answer,label\n" + rows)
+    names = [str(tmp_path / "glad[v2].csv"), str(tmp_path / "nano.parquet")]
+    results = []
+    for place, order in enumerate((names, names[::-1])):
+        compare(*order, out=tmp_path / f"{place}.json")
+        results.append(json.loads((tmp_path / f"{place}.json").read_text()))
+    assert results[0]["truths"].keys() == results[1]["truths"].keys() >= {"ferplus_majority_8"}
+    assert results[0]["votes"] == results[1]["votes"][::-1]
+
+
+def test_names_in_brackets_are_printed(peers: list[str], voted: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shutil.copy(peers[0], tmp_path / "fer[v1].csv")
+    compare(str(tmp_path / "fer[v1].csv"), peers[1], data=voted, split="PublicTest")
+    said = capsys.readouterr().out
+    assert "against fer[v1]" in said
+    assert said.count("fer[v1]") == 7  # three tables with a heading and a row, and the sentence below
 
 
 def test_models_of_one_name_are_told_apart(made_folders: Path, tmp_path: Path):

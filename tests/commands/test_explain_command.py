@@ -1,5 +1,8 @@
 """`mien explain` as people meet it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,29 @@ def test_what_is_explained_is_the_answer_that_a_prior_moved(here, examples: Path
         assert here("explain", examples / "obama.jpg", "--out", out, *prior, *ONE)[0] == 0
         sheets.append(out.read_bytes())
     assert sheets[0] != sheets[1]
+
+
+def test_a_name_that_the_terminal_cannot_write_is_told_in_escapes(examples: Path, tmp_path: Path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mien",
+            "explain",
+            examples / "obama.jpg",
+            "--out",
+            tmp_path / "why-ü.png",
+            "--max-faces",
+            "1",
+            *ONE,
+        ],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("why-\\xfc.png\n")
+    assert (tmp_path / "why-ü.png").is_file()
 
 
 def test_nobody_in_the_picture(here, examples: Path, tmp_path: Path):

@@ -154,7 +154,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, header: list[str], 
 
 
 @pytest.mark.parametrize("name", ["peer.csv", "peer.parquet"])
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\x00", None])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\x00", b"row,m\xfcde,wach\n0,0.5,0.5\n", None])
 def test_rubbish_is_refused(tmp_path: Path, name: str, content: bytes | None):
     if content is not None:
         (tmp_path / name).write_bytes(content)

@@ -4,7 +4,18 @@ import pytest
 from mien.datasets import Dataset
 from mien.errors import ConfigError
 from mien.evaluate.answers import Reading
-from mien.evaluate.truths import FERPLUS_7, FERPLUS_8, ORIGINAL, People, people_of, shares_for, truths_of
+from mien.evaluate.metrics import score
+from mien.evaluate.truths import (
+    FERPLUS_7,
+    FERPLUS_8,
+    ORIGINAL,
+    People,
+    chosen,
+    people_of,
+    shares_for,
+    truths_of,
+)
+from mien.evaluate.votes import against_votes
 from mien.labels import CROWD, EXPRESSIONS
 
 
@@ -93,10 +104,28 @@ def test_what_a_protocol_does_not_know_is_shared_out_anew():
     shares, _ = shares_for(truth, readings)
     assert shares[0, [0, 3]] == pytest.approx([1 / 3, 2 / 3])
     assert shares[1] == pytest.approx([1 / 8] * 8)
+    assert chosen(shares).tolist() == [3, -2]
+    scored = score(shares, truth)
+    assert scored["accuracy"]["value"] == 0  # the second face is an angry one, as the first is
+    assert scored["top2"] == 0.5
+    assert np.sum(scored["confusion"]) == 1
+
+
+def test_a_word_of_no_protocol_agrees_with_nobody():
+    said = Reading(("contempt", "smirk"), np.array([[1.0, 0.0], [0.0, 1.0]]), graded=False)
+    votes = np.array([[0, 0, 0, 0, 0, 0, 0, 10, 0, 0], [10, 0, 0, 0, 0, 0, 0, 0, 0, 0]], np.uint8)
+    assert against_votes(said, votes)["agreement"]["model"]["value"] == 0.5
+
+
+def test_bare_answers_of_another_vocabulary_are_named():
+    said = Reading(("anger", "fear", "unknown"), np.eye(3), graded=False)
+    with pytest.raises(ConfigError, match="anger is no word of its labels, which are angry"):
+        truths_of(people(None, [0, 2, 3]), {"probabilities": said})
 
 
 def test_a_peer_with_seven_words_is_asked_for_eight():
     readings = {"probabilities": reading(EXPRESSIONS)}
     votes = [[9, 0, 0, 1, 0, 0, 0, 0, 0, 0]]
     truth = next(truth for truth in truths_of(people(votes, [0]), readings) if truth.key == FERPLUS_8)
+    assert truth.reading == "probabilities"
     assert shares_for(truth, readings)[0][0, 7] == 0

@@ -31,6 +31,9 @@ ISSUES: Final[dict[str, str]] = {
 }
 """Every issue that an audit looks for, in the order of its report."""
 
+LISTED: Final = 8
+"""Copies that are named of one group."""
+
 # A standard deviation below one grey level: nothing but rounding.
 _BLANK: Final = 1.0
 
@@ -205,9 +208,10 @@ def _copies(pictures: Pictures, groups: list[list[int]]) -> Iterable[Finding]:
             if len(labels) > 1:
                 yield Finding("conflicting_labels", index, number, redundant, f"{note}; the copies: {known}")
             if len(by_split) > 1:
-                others = ", ".join(
-                    pictures.place(member) for member in group if pictures.split_of(member) != split
-                )
+                abroad = [member for member in group if pictures.split_of(member) != split]
+                others = ", ".join(pictures.place(member) for member in abroad[:LISTED])
+                if len(abroad) > LISTED:
+                    others += f" and {len(abroad) - LISTED} more"
                 yield Finding("leak", index, number, _in_leak(split, by_split), f"{note}; also {others}")
 
 

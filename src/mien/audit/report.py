@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.audit.findings import ISSUES, Audit, Finding
+from mien.audit.findings import ISSUES, LISTED, Audit, Finding
 from mien.audit.pictures import TRAIN
 
 TITLES: Final = {
@@ -31,7 +31,6 @@ TITLES: Final = {
 """What a person reads for each of `mien.audit.findings.ISSUES`."""
 
 _SHOWN: Final = 48  # pictures or groups of each issue; a page with all of them could not be opened
-_LISTED: Final = 8  # copies that are named of one group
 
 
 def write_report(audit: Audit, path: Path) -> None:
@@ -100,13 +99,17 @@ def _classes(audit: Audit) -> str:
     voteless: dict[str, int] = dict.fromkeys(pictures.classes, 0)
     for finding in audit.of("label_without_votes"):
         voteless[pictures.label_of(finding.index)] += 1
+    voted = dict.fromkeys(pictures.classes, 0)
+    if pictures.votes is not None:
+        for index in np.flatnonzero(pictures.votes.any(axis=1)):
+            voted[pictures.label_of(int(index))] += 1
     all_of = {word: sum(counts[split][word] for split in counts) for word in pictures.classes}
     has_votes = pictures.votes is not None
     rows = []
     for word in pictures.classes:
         cells = "".join(_bar(counts[split][word], counts[split]) for split in counts)
         if has_votes:
-            cells += f"<td>{voteless[word] / all_of[word]:.0%}</td>" if all_of[word] else "<td>–</td>"
+            cells += f"<td>{voteless[word] / voted[word]:.0%}</td>" if voted[word] else "<td>–</td>"
         rows.append(f"<tr><th scope=row>{escape(word)}</th>{cells}</tr>")
     head = "".join(f'<th scope=col colspan="2">{escape(split)}</th>' for split in counts)
     head += "<th scope=col>label got no vote</th>" if has_votes else ""
@@ -176,17 +179,17 @@ def _exact(audit: Audit, group: list[Finding]) -> str:
     lines = [
         f"<li><b>{escape(pictures.place(finding.index))}</b> {escape(pictures.label_of(finding.index))}"
         f"{_advice(finding)}</li>"
-        for finding in group[:_LISTED]
+        for finding in group[:LISTED]
     ]
-    if len(group) > _LISTED:
-        lines.append(f"<li>and {len(group) - _LISTED} more</li>")
+    if len(group) > LISTED:
+        lines.append(f"<li>and {len(group) - LISTED} more</li>")
     return f'<div class="group">{_image(pictures.images[group[0].index])}<ul>{"".join(lines)}</ul></div>'
 
 
 def _near(audit: Audit, group: list[Finding]) -> str:
     """All the pictures of a group side by side."""
-    tiles = "".join(_tile(audit, finding) for finding in group[:_LISTED])
-    more = f"<p>and {len(group) - _LISTED} more</p>" if len(group) > _LISTED else ""
+    tiles = "".join(_tile(audit, finding) for finding in group[:LISTED])
+    more = f"<p>and {len(group) - LISTED} more</p>" if len(group) > LISTED else ""
     return f'<div class="group near"><div class="tiles">{tiles}</div>{more}</div>'
 
 

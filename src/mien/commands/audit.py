@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mien.audit import Audit, write_report, write_rows
@@ -13,6 +14,7 @@ from mien.audit import audit as look_through
 from mien.audit.duplicates import ALIKE
 from mien.audit.report import TITLES
 from mien.console import show
+from mien.datasets import check_apart
 from mien.errors import ConfigError
 
 
@@ -37,6 +39,7 @@ def audit(data: Path, /, *, out: Path = Path("audit"), alike: float = ALIKE, fin
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: is no folder, name one for the report and the table")
+    check_apart(out, data)
     with _status() as say:
         found = look_through(data, alike=alike, find_faces=find_faces, say=say)
         say("writing the report")
@@ -77,7 +80,7 @@ def _classes(found: Audit) -> Table:
         cells = []
         for of_split in counts.values():
             cells += [f"{of_split[word]:,}", f"{of_split[word] / max(1, sum(of_split.values())):.1%}"]
-        table.add_row(word, *cells)
+        table.add_row(escape(word), *cells)
     return table
 
 

@@ -73,35 +73,38 @@ def compare(
 
 
 def _print(found: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     names = [model["name"] for model in found["models"]]
     for truth in found["truths"].values():
         show(_table(truth, names), "")
     if "votes" in found:
         person = found["votes"][0]["agreement"]["person"]
         said = "; ".join(
-            f"{name} {share(votes['agreement']['model'])}"
+            f"{escape(name)} {share(votes['agreement']['model'])}"
             for name, votes in zip(names, found["votes"], strict=True)
         )
         show(
-            f"Agreement with nine people, ten answers, no face left out (n = {found['n']:,}): {said}; "
+            f"Agreement with nine people, ten answers, no face left out (n = {found['votes'][0]['n']:,}): {said}; "
             f"one person {share(person)}."
         )
 
 
 def _table(truth: dict[str, Any], names: list[str]) -> "Table":
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
         title=f"{truth['title']} (n = {truth['n']:,})", title_justify="left", box=None, header_style="bold"
     )
     table.add_column("")
-    for column in ("accuracy (95 %)", "recall", "ECE", f"against {names[0]}", "p"):
+    for column in ("accuracy (95 %)", "recall", "ECE", f"against {escape(names[0])}", "p"):
         table.add_column(column, justify="right", no_wrap=True)
     paired = [None, *truth["against_first"]]
     for name, row, difference in zip(names, truth["models"], paired, strict=True):
         calibration = row["calibration"]
         table.add_row(
-            name,
+            escape(name),
             share(row["accuracy"]),
             f"{row['mean_recall']['value']:.1%}",
             "–" if calibration is None else f"{calibration['expected_calibration_error']:.3f}",

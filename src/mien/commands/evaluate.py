@@ -52,6 +52,9 @@ def evaluate(
         from mien.evaluate.run import evaluate as measure
     except ImportError as error:
         raise ConfigError(f'evaluating needs {error.name}: pip install "mien[evaluate]"') from error
+    from mien.datasets import check_apart
+
+    check_apart(out, data)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from mien.console import complain
+from mien.console import complain, tell_path
 from mien.errors import ConfigError
 from mien.explain import draw_explanations
 from mien.explain import explain as explain_faces
@@ -78,5 +78,5 @@ def explain(
     sheet = draw_explanations(found)
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out, quality=92)
-    print(out)
+    tell_path(out)
     return 0

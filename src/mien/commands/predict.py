@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from PIL import Image
 
 from mien.console import complain, progress
 from mien.detect import DetectorName
@@ -16,7 +17,7 @@ from mien.inputs import MAX_STDIN, STDIN, Picture, find_pictures, same
 from mien.prior import parse_prior
 from mien.recognize import Recognizer
 from mien.result import Faces, columns
-from mien.writers import Format, format_of, held_interrupt, open_writer
+from mien.writers import Format, format_of, heed_sigterm, held_interrupt, open_writer
 
 
 def predict(
@@ -85,6 +86,7 @@ def predict(
         threads=threads,
         prior=parse_prior(prior),
     )
+    heed_sigterm()
     album = None if annotate is None else _Album(annotate, pictures)
     names = [picture.path for picture in pictures]
     # As bytes, standard input can be drawn on too.
@@ -123,6 +125,18 @@ def _read_stdin() -> bytes:
         return b""
 
 
+_MARK = b"Faces drawn by mien"
+"""Comment of the pictures that are drawn, by which they are known: nobody else's is written over."""
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.info.get("comment") == _MARK
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
 class _Album:
     """A folder of annotated pictures, each named as its original."""
 
@@ -143,6 +157,11 @@ class _Album:
             same(folder, Path(original).parent) for original in originals
         ):
             raise ConfigError(f"--annotate {folder}: the pictures themselves lie there, name another folder")
+        strange = next((path for path in self._paths.values() if path.exists() and not _is_ours(path)), None)
+        if strange is not None:
+            raise ConfigError(
+                f"--annotate {folder}: {strange} lies there, and is no picture that mien drew; name another folder"
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -158,7 +177,7 @@ class _Album:
         try:
             drawn = faces.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
-            drawn.save(path, quality=92)
+            drawn.save(path, quality=92, comment=_MARK)
         except ImageError as error:  # files come and go
             return f"not annotated: {error}"
         except (OSError, ValueError) as error:  # no space, no permission, or too long a side for a JPEG

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mien.console import complain
+from mien.console import complain, tell_path
 from mien.errors import ConfigError
 from mien.labels import EXPRESSIONS
 from mien.train.recipe import Recipe, load_recipe, shipped_recipes, stretches, unheeded
@@ -97,8 +97,11 @@ def train(
     faces = read_training(data, exclude=exclude, find_faces=find_faces, telling=telling)
     if preview is not None:
         save_preview(faces, chosen, preview)
-        print(preview)
+        tell_path(preview)
         return 0
+    from mien.datasets import check_apart
+
+    check_apart(out / chosen.name, data)
     if telling and faces.votes is None and chosen.votes > 0 and faces.classes == EXPRESSIONS:
         complain(f"{data}: has no votes of FER+; the crowd is learnt from one label a face")
     if telling and earlier:
@@ -107,7 +110,7 @@ def train(
     options = Options(compile=compile, tensorboard=tensorboard)
     folder = run(faces, asked, out, options=options, devices=devices, precision=precision, changes=changed)
     if telling:
-        print(folder)
+        tell_path(folder)
     return 1 if faces.skipped and telling else 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mien.commands.train import read_training
 from mien.console import show
+from mien.datasets import check_apart
 from mien.errors import ConfigError
 from mien.train.recipe import Recipe, load_recipe
 
@@ -81,6 +82,7 @@ def tune(
     faces = read_training(data, exclude=exclude, find_faces=find_faces)
     check_classes(faces)
     where = spaces.space_for(faces) if given is None else given
+    check_apart(out, data)
     out.mkdir(parents=True, exist_ok=True)
     found = search(
         faces,

@@ -17,7 +17,7 @@ from mien.video.reader import VideoReader, default_threads
 from mien.video.summary import clock, write_summary
 from mien.video.timeline import Timeline
 from mien.video.writers import check_ending, open_video_writer
-from mien.writers import held_interrupt
+from mien.writers import heed_sigterm, held_interrupt
 
 
 def video(
@@ -65,6 +65,7 @@ def video(
         How often each expression is to be expected in the video: even, or a TOML or JSON file with a number
         for each. By default answers are left as the model was made.
     """
+    heed_sigterm()
     _check_outputs(clip, out, annotate, summary)
     threads = default_threads() if threads is None else threads
     recognizer = Recognizer(

@@ -209,12 +209,17 @@ def _columns(path: Path) -> dict[str, list[Any]]:
             # A key of eight digits is no number, and must not become one.
             options = pc.ConvertOptions(column_types={"image": pa.string()})
             table = pc.read_csv(path, convert_options=options)
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: not a prediction file (its first line is not UTF-8); save it as UTF-8"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise DatasetError(f"{path}: not a prediction file ({reason})") from error
-    if double := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+    if double := sorted({name for name in names if names.count(name) > 1}):
         raise DatasetError(f"{path}: has {double[0]!r} twice, give each column a name of its own")
-    return {name: table[name].to_pylist() for name in table.column_names}
+    return {name: table[name].to_pylist() for name in names}
 
 
 def _readings(path: Path, columns: dict[str, list[Any]]) -> dict[str, Reading]:

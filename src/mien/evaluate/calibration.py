@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from mien.evaluate.metrics import SEED, interval
+from mien.evaluate.truths import chosen
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ def calibration(shares: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
         (nats), ``bins``.
     """
     order = np.argsort(shares.max(axis=1), kind="stable")
-    confidence, right = shares.max(axis=1)[order], (shares.argmax(axis=1) == labels)[order]
+    confidence, right = shares.max(axis=1)[order], (chosen(shares) == labels)[order]
     starts = np.unique(np.arange(BINS) * len(labels) // BINS)
     sizes = np.diff([*starts, len(labels)])
     said = np.add.reduceat(confidence, starts)
@@ -82,7 +83,7 @@ def risk_coverage(shares: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
         kept, from all down.
     """
     order = np.argsort(-shares.max(axis=1), kind="stable")
-    right = (shares.argmax(axis=1) == labels)[order]
+    right = (chosen(shares) == labels)[order]
     so_far = np.cumsum(right) / np.arange(1, len(right) + 1)
 
     def kept(share: float) -> int:

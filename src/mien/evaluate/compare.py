@@ -13,7 +13,7 @@ from mien.evaluate.answers import Answers, answers_of_model, is_prediction_file,
 from mien.evaluate.calibration import calibration
 from mien.evaluate.metrics import rounded, score, with_interval
 from mien.evaluate.run import Bar, fitting, no_bar
-from mien.evaluate.truths import People, Truth, differing, people_of, shares_for, truths_of
+from mien.evaluate.truths import People, Truth, chosen, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes
 
 
@@ -28,7 +28,7 @@ def gather(
 
     Args:
         names: models and prediction files.
-        data: the faces; None takes what people said from the first prediction file that has it.
+        data: the faces; None takes what people said from the first prediction file that has votes, or else labels.
         threads: CPU threads; None leaves it to ONNX Runtime.
         bar: shows how far the work is.
 
@@ -53,7 +53,8 @@ def gather(
     if models := [name for name in names if not is_prediction_file(name)]:
         raise ConfigError(f"{models[0]} is a model, and must read the faces itself: name them with --data")
     files = [read_predictions(name) for name in names]
-    people = next((file.people for file in files if file.people is not None), None)
+    told = [file.people for file in files if file.people is not None]
+    people = next((people for people in told if people.votes is not None), told[0] if told else None)
     if people is None:
         raise ConfigError("none of the files has the column 'label': name the data with --data")
     images = next((file.images for file in files if file.images is not None), None)
@@ -135,7 +136,7 @@ def compare(models: list[Answers], people: People) -> dict[str, Any]:
 
 def _words(shares: NDArray[np.float64], truth: Truth) -> NDArray[np.str_]:
     """The answers as words: models may order them differently."""
-    answers: NDArray[np.str_] = np.array(truth.words)[shares.argmax(axis=1)]
+    answers: NDArray[np.str_] = np.array([*truth.words, "no answer"])[chosen(shares).clip(-1)]
     return answers
 
 

@@ -5,6 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.evaluate.truths import chosen
+
 Rows = NDArray[np.int64]
 
 EACH: Final = 12
@@ -13,7 +15,7 @@ TYPICAL: Final = 4
 
 def confident_mistakes(shares: NDArray[np.float64], labels: NDArray[np.int64], count: int = EACH) -> Rows:
     """Rows of the surest wrong answers, the surest first; labels of -1 are nobody's mistakes."""
-    wrong = (labels >= 0) & (shares.argmax(axis=1) != labels)
+    wrong = (labels >= 0) & (chosen(shares) != labels)
     return _first(np.where(wrong, shares.max(axis=1), -1.0), count, wrong)
 
 
@@ -33,7 +35,7 @@ def most_typical(
     shares: NDArray[np.float64], labels: NDArray[np.int64], word: int, count: int = TYPICAL
 ) -> Rows:
     """Rows of the faces of one class that the model is surest of, and right about."""
-    right = (labels == word) & (shares.argmax(axis=1) == word)
+    right = (labels == word) & (chosen(shares) == word)
     return _first(np.where(right, shares[:, word], -1.0), count, right)
 
 

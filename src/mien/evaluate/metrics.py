@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from mien.evaluate.truths import Truth
+from mien.evaluate.truths import Truth, chosen
 
 RESAMPLES: Final = 2000
 SEED: Final = 0
@@ -29,25 +29,29 @@ def score(shares: Floats, truth: Truth, *, graded: bool = True) -> dict[str, Any
 
     Returns:
         ``n``, ``left_out``, ``accuracy``, ``mean_recall`` and ``macro_f1`` with their intervals, ``top2``,
-        ``classes`` (precision, recall, F1 and support of each) and ``confusion`` (rows are true).
+        ``classes`` (precision, recall, F1 and support of each) and ``confusion`` (rows are true; a face without
+        an answer, see `mien.evaluate.truths.chosen`, is wrong, and in none of its columns).
     """
     labels, shares = truth.labels[truth.counted], shares[truth.counted]
-    answer = shares.argmax(axis=1)
+    answer = chosen(shares)
     every = np.arange(len(truth.words))
-    confusion = confusion_matrix(labels, answer, labels=every)
+    # With a column more where there are faces without an answer.
+    table = confusion_matrix(labels, answer, labels=[*every, -2] if (answer < 0).any() else every)
+    confusion = table[: len(every), : len(every)]
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, answer, labels=every, zero_division=0.0
     )
     best_two = np.argsort(-shares, axis=1, kind="stable")[:, :2]
+    named = (best_two == labels[:, None]).any(axis=1) & (answer >= 0)
     return {
         "title": truth.title,
         "reading": truth.reading,
         "n": len(labels),
         "left_out": int((~truth.counted).sum()),
-        "accuracy": with_interval(confusion, accuracy),
-        "mean_recall": with_interval(confusion, mean_recall),
-        "macro_f1": with_interval(confusion, macro_f1),
-        "top2": float((best_two == labels[:, None]).any(axis=1).mean()) if graded else None,
+        "accuracy": with_interval(table, accuracy),
+        "mean_recall": with_interval(table, mean_recall),
+        "macro_f1": with_interval(table, macro_f1),
+        "top2": float(named.mean()) if graded else None,
         "classes": {
             word: {
                 "n": int(support[index]),

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from mien.classify import Classifier
 from mien.evaluate.answers import Reading, read_faces
-from mien.evaluate.truths import Truth, shares_for
+from mien.evaluate.truths import Truth, chosen, shares_for
 
 Faces = NDArray[np.uint8]
 Random = np.random.Generator
@@ -313,7 +313,7 @@ def _right(
     result = {}
     for truth in truths:
         labels = truth.labels[rows]
-        answer = shares_for(truth, readings)[0].argmax(axis=1)
+        answer = chosen(shares_for(truth, readings)[0])
         result[truth.key] = np.where(labels >= 0, answer == labels, np.nan)
     return result
 

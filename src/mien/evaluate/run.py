@@ -24,7 +24,7 @@ from mien.evaluate.answers import (
 )
 from mien.evaluate.calibration import calibration, risk_coverage, undo_temperature
 from mien.evaluate.metrics import RESAMPLES, SEED, rounded, score
-from mien.evaluate.truths import ORIGINAL, Truth, differing, people_of, shares_for, truths_of
+from mien.evaluate.truths import ORIGINAL, Truth, chosen, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes, label_noise
 from mien.labels import EXPRESSIONS
 
@@ -136,7 +136,7 @@ def evaluate(
         )
         original = next(truth for truth in truths if truth.key == ORIGINAL)
         metrics["label_noise"] = label_noise(
-            shares_for(original, answers.readings)[0].argmax(axis=1),
+            chosen(shares_for(original, answers.readings)[0]),
             people.labels,
             crowd_majority(people.votes),
         )

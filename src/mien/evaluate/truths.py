@@ -64,7 +64,7 @@ class Truth:
     Attributes:
         key: its name in files.
         title: its name for people.
-        reading: which reading of mien answers it; a peer has only one.
+        reading: which reading answers it: ``crowd``, ``fer2013`` or ``probabilities``; a peer has only the last.
         words: the classes of the protocol.
         labels: int64 (N,), an index into `words`; -1 where the protocol leaves the face out.
     """
@@ -102,6 +102,7 @@ def truths_of(people: People, readings: Mapping[str, "Reading"]) -> list[Truth]:
         ConfigError: the labels of the data are not those of the model.
     """
     known = _known_words(people, readings)
+    crowd, fer2013 = (name if name in readings else "probabilities" for name in ("crowd", "fer2013"))
     if people.votes is None:
         labels = np.array([known.index(word) for word in people.classes], np.int64)[people.labels]
         truths = [Truth(OWN, "the data's labels", "probabilities", known, labels)]
@@ -112,8 +113,8 @@ def truths_of(people: People, readings: Mapping[str, "Reading"]) -> list[Truth]:
     seven = np.where(majority < len(EXPRESSIONS), majority, -1)
     truths = [
         Truth(FERPLUS_7, "FER+ majority, 7 classes", "probabilities", EXPRESSIONS, seven),
-        Truth(FERPLUS_8, "FER+ majority, 8 classes", "crowd", CROWD[:8], majority),
-        Truth(ORIGINAL, "original labels, 7 classes", "fer2013", EXPRESSIONS, people.labels),
+        Truth(FERPLUS_8, "FER+ majority, 8 classes", crowd, CROWD[:8], majority),
+        Truth(ORIGINAL, "original labels, 7 classes", fer2013, EXPRESSIONS, people.labels),
     ]
     return [truth for truth in truths if truth.counted.any()]
 
@@ -128,6 +129,12 @@ def _known_words(people: People, readings: Mapping[str, "Reading"]) -> tuple[str
         raise ConfigError(
             f"the model's labels do not fit the data: it does not know {', '.join(unknown)}; "
             f"it knows {', '.join(reading.words)}"
+        )
+    strange = sorted(set(reading.words) - {*people.classes, *CROWD})
+    if not reading.graded and strange:
+        raise ConfigError(
+            f"the model's answers do not fit the data: {', '.join(strange)} is no word of its labels, which are "
+            f"{', '.join(people.classes)}"
         )
     return (*reading.words, *unknown)
 
@@ -147,6 +154,20 @@ def shares_for(truth: Truth, readings: Mapping[str, "Reading"]) -> tuple[NDArray
         if word in reading.words:
             shares[:, column] = reading.shares[:, reading.words.index(word)]
     total = shares.sum(axis=1, keepdims=True)
-    # A face of which a model says only what the protocol does not know: no answer, all alike.
+    # A face of which a model says only what the protocol does not know: all alike, which `chosen` calls no answer.
     even = np.full_like(shares, 1 / len(truth.words))
     return np.where(total > 0, shares / np.where(total > 0, total, 1), even), reading.graded
+
+
+def chosen(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The likeliest word of each face, or none where all are alike.
+
+    Args:
+        shares: float64 (N, K), see `shares_for`.
+
+    Returns:
+        int64 (N,), a column of `shares`; -2 is no answer, which is never right: no label is -2 (those that a
+        protocol leaves out are -1).
+    """
+    answers: NDArray[np.int64] = np.where(np.ptp(shares, axis=1) > 0, shares.argmax(axis=1), -2)
+    return answers

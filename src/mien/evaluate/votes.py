@@ -48,7 +48,7 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
         shares: float (N, 10), what the model says.
         counts: float (N, 10), how many people gave each answer.
     """
-    answer = shares.argmax(axis=1)
+    answer, answered = shares.argmax(axis=1), shares.any(axis=1)  # a peer may say what none of the ten is
     rows = np.arange(len(counts))
     model, person = np.zeros(len(counts)), np.zeros(len(counts))
     by_level = np.zeros((len(_LEVELS) - 1, 3))  # annotators held out, and how often model and person agree
@@ -58,10 +58,11 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
         best = others == others.max(axis=1, keepdims=True)
         credit = counts[:, word] / best.sum(axis=1)
         person += credit * best[:, word]
-        model += credit * best[rows, answer]
+        agrees = best[rows, answer] & answered
+        model += credit * agrees
         # By what the other nine say alone: the annotator's own vote in it would decide where it counts.
         level = np.searchsorted(_LEVELS[1:-1], others.max(axis=1) / np.maximum(others.sum(axis=1), 1) - 1e-9)
-        given = np.stack([counts[:, word], credit * best[rows, answer], credit * best[:, word]], axis=1)
+        given = np.stack([counts[:, word], credit * agrees, credit * best[:, word]], axis=1)
         np.add.at(by_level, level, given)
     total = counts.sum(axis=1)
     drawn = resampled_ratios(np.stack([model, person], axis=1), total)
