@@ -163,8 +163,10 @@ def write_clip(
     rate: int = 30,
     times: Iterable[float] | None = None,
     tone: bool = False,
-    codec: Literal["libx264", "libvpx", "mpeg4"] = "libx264",
-    audio_codec: Literal["aac", "libopus", "pcm_s16le"] = "aac",
+    layout: Literal["mono", "stereo"] = "mono",
+    codec: Literal["libx264", "libvpx", "mpeg4", "huffyuv"] = "libx264",
+    audio_codec: Literal["aac", "libopus", "pcm_s16le", "mp2"] = "aac",
+    aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
 ) -> None:
     """Writes frames as a film.
@@ -175,16 +177,21 @@ def write_clip(
         rate: frames a second.
         times: when each frame is shown, in seconds, instead of `rate`.
         tone: whether a tone of 440 Hz sounds all along.
+        layout: of the tone.
         codec: of the video.
         audio_codec: of the tone.
+        aspect: width of a pixel as a share of its height; None: it is not stated.
         options: of the container.
     """
-    clock = Fraction(1, 12800)
+    # Where every picture stands alone, the clock has to be the rate for AVI to know which are left out.
+    clock = Fraction(1, rate) if codec == "huffyuv" else Fraction(1, 12800)
     with av.open(str(path), "w", options=options or {}) as container:
         video = container.add_stream(codec, rate=rate)
-        video.pix_fmt = "yuv420p"
+        video.pix_fmt = "yuv422p" if codec == "huffyuv" else "yuv420p"
+        if aspect is not None:
+            video.codec_context.sample_aspect_ratio = aspect
         video.time_base = video.codec_context.time_base = clock
-        sound = container.add_stream(audio_codec, rate=48000, layout="mono") if tone else None
+        sound = container.add_stream(audio_codec, rate=48000, layout=layout) if tone else None
         when = iter(times) if times is not None else None
         time = 0.0
         for number, frame in enumerate(frames):
@@ -198,10 +205,10 @@ def write_clip(
         if sound is not None:
             length = round((time + 1 / rate) * 48000)
             wave = np.sin(np.arange(length) * (2 * np.pi * 440 / 48000)).astype(np.float32) * 0.2
+            channels = 2 if layout == "stereo" else 1
             for start in range(0, length, 1024):
-                piece = av.AudioFrame.from_ndarray(
-                    wave[None, start : start + 1024], format="fltp", layout="mono"
-                )
+                part = np.repeat(wave[None, start : start + 1024], channels, axis=0)
+                piece = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
                 piece.sample_rate, piece.pts, piece.time_base = 48000, start, Fraction(1, 48000)
                 container.mux(sound.encode(piece))
             container.mux(sound.encode(None))

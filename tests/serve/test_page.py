@@ -247,13 +247,29 @@ def test_the_token(browser: Browser, tmp_path: Path) -> None:
         expect(dialog).to_be_hidden()
         expect(page.locator("#camera [data-problem]")).to_contain_text("This service asks for a token")
         page.click("[data-start-camera]")
-        page.fill("#token-field", "wrong")
-        page.keyboard.press("Enter")
-        expect(page.locator("#token-wrong")).to_be_visible()
+        for entry in ("wrong", "не то"):
+            page.fill("#token-field", entry)
+            page.keyboard.press("Enter")
+            expect(page.locator("#token-field")).to_have_value("")
+            expect(page.locator("#token-wrong")).to_be_visible()
         page.fill("#token-field", "secret")
         page.keyboard.press("Enter")
         expect(page.locator("#camera .card .word")).to_contain_text("Happy")
         context.close()
+
+
+def test_the_address_with_the_token_serves_a_page_that_is_open(browser: Browser, tmp_path: Path) -> None:
+    with running_server(folder=tmp_path, token="secret") as (_, address):
+        page = browser.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(address)
+        page.click("#tab-video")
+        expect(page.locator("#token")).to_be_visible()
+        page.evaluate("location.hash = 'token=secret'")
+        expect(page.locator("#token")).to_be_hidden()
+        expect(page.locator("#video [data-limit]")).to_contain_text("minutes")
+        assert "secret" not in page.url
+        page.close()
 
 
 def test_an_address_in_the_docs_shows_its_place(page: Page, server: str) -> None:
@@ -385,6 +401,36 @@ def test_a_video_that_is_given_up(page: Page, clip: Path) -> None:
     expect(page.locator("#video [data-problem]")).to_be_hidden()
     expect(page.locator("#status")).to_have_text("Stopped")
     expect(page.locator("#video [data-start] [data-file]")).to_be_focused()
+
+
+def test_a_video_that_is_too_large_leaves_the_one_that_is_read(
+    page: Page, clip: Path, tmp_path: Path
+) -> None:
+    page.route("**/v1/video", lambda route: None)  # never answered
+    page.click("#tab-video")
+    choose(page, clip, "video")
+    expect(page.locator("[data-reading]")).to_be_visible()
+    page.evaluate("Object.defineProperty(File.prototype, 'size', { get: () => 2 ** 40 })")
+    page.set_input_files("#video [data-result] [data-file]", clip)
+    expect(page.locator("#video [data-problem]")).to_contain_text(
+        "This file has 1048576 MiB; videos may have"
+    )
+    expect(page.locator("[data-reading]")).to_be_visible()
+
+
+def test_a_video_that_the_browser_cannot_play_is_read_all_the_same(page: Page, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason='needs pip install "mien[video]"')
+    with av.open(str(tmp_path / "old.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shade in range(100, 104):
+            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (320, 240), (shade,) * 3))))
+        container.mux(stream.encode())
+    page.click("#tab-video")
+    choose(page, tmp_path / "old.avi", "video")
+    expect(page.locator("#video [data-unplayable]")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("4 frames are read. Nobody")
+    check_accessible(page)
 
 
 def test_a_video_of_nobody(page: Page, tmp_path: Path) -> None:

@@ -93,6 +93,24 @@ def test_films_of_many_kinds_are_read_whole(tmp_path: Path, ending: str, options
     assert images[3][:12, :12].mean(axis=(0, 1)) == pytest.approx([250, 0, 0], abs=25)
 
 
+def test_frames_that_were_left_out_do_not_end_a_film(tmp_path: Path):
+    times = np.delete(np.arange(30) / RATE, [10, 11])
+    write_clip(tmp_path / "gap.avi", patterns(28), times=times, codec="huffyuv")
+    found, _, error = read(tmp_path / "gap.avi")
+    assert error is None
+    assert found == pytest.approx(times, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [((64, 45), (48, 91)), ((8, 9), (54, 64)), ((100, 1), (48, 64))]
+)
+def test_pixels_that_are_no_squares_are_made_so(
+    tmp_path: Path, aspect: tuple[int, int], shape: tuple[int, int]
+):
+    write_clip(tmp_path / "film.mkv", patterns(3), aspect=Fraction(*aspect))
+    assert {image.shape for image in read(tmp_path / "film.mkv")[1]} == {(*shape, 3)}
+
+
 def test_a_film_comes_from_a_path_bytes_or_an_open_file(tmp_path: Path):
     path = tmp_path / "film.mp4"
     write_clip(path, patterns(3))
@@ -424,12 +442,13 @@ class FailingDisk(io.BytesIO):
 
 def test_a_disk_that_fails_is_a_video_that_breaks_off(joined: Path):
     disk = FailingDisk(joined.with_name("once.ts").read_bytes())
-    count = 0
-    with Clip(disk) as clip, pytest.raises(VideoError, match="breaks off"):  # noqa: PT012 - frames come before it
-        for _ in clip:
-            count += 1
+    times = []
+    with Clip(disk) as clip, pytest.raises(VideoError, match=r"breaks off after \d"):  # noqa: PT012 - frames come before it
+        for time, _ in clip:
+            times.append(time)
             disk.fails = True
-    assert 0 < count < 50
+    assert 0 < len(times) < 50
+    assert np.isfinite(times).all()
     with pytest.raises(VideoError, match="beyond reading"):
         Clip(disk)
 
@@ -500,6 +519,20 @@ def test_a_copy_of_which_the_film_was_not_read_to_its_end_is_whole(tmp_path: Pat
     times, _, error = read(tmp_path / "copy.mp4")
     assert (len(times), error) == (8, None)
     assert streams(tmp_path / "copy.mp4")["audio"][1] < 0.4
+
+
+@pytest.mark.parametrize("ending", ["mp4", "m4v", "mov"])
+def test_sound_that_changes_its_form_goes_on(tmp_path: Path, ending: str):
+    """As between programmes on television, of which one is in mono."""
+    parts = []
+    for number, layout in enumerate(("mono", "stereo")):
+        write_clip(tmp_path / f"{number}.ts", patterns(60), tone=True, audio_codec="mp2", layout=layout)
+        parts.append((tmp_path / f"{number}.ts").read_bytes())
+    (tmp_path / "joined.ts").write_bytes(b"".join(parts))
+    copy(tmp_path / "joined.ts", tmp_path / f"copy.{ending}")
+    made = streams(tmp_path / f"copy.{ending}")
+    assert made["audio"] == ("aac", pytest.approx(4.0, abs=0.3))
+    assert made["video"][1] == pytest.approx(4.0, abs=0.2)
 
 
 def test_frames_with_odd_sides_are_written_too(tmp_path: Path):

@@ -136,6 +136,13 @@ def _check_outputs(clip: Path, *outputs: Path | None) -> None:
             raise ConfigError(f"{path}: is the video itself, name another file")
         if not path.parent.is_dir():
             raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
+        new = not path.exists()
+        try:
+            path.open("ab").close()  # before any of them is emptied
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+        if new:
+            path.unlink()
 
 
 @contextmanager

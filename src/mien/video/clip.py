@@ -41,10 +41,14 @@ _SHORT: Final = (0.1, 0.5)
 _SHORT_PART: Final = 0.1
 # Where the clock goes back by more, in seconds, another video begins that was joined on.
 _JOINED: Final = 1.0
+# Pixels are at most so many times as wide as high, or as high as wide (HDV and DVD have 1.4): more is damage.
+_STRETCHED: Final = 4.0
 # The clock of what is written, ticks a second, as MPEG has it: fine enough for any frame rate.
 _CLOCK: Final = 90_000
 # Sound that browsers play from an MP4 file, and that is copied as it is.
 _COPIED: Final = {"aac", "mp3"}
+# Sound that is silent for less, in seconds, goes on without a gap.
+_GAP: Final = 0.1
 _AAC_RATES: Final = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}
 
 
@@ -93,7 +97,7 @@ class Clip:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height as they are stored, in pixels; upright they may be the other way round."""
+        """Width and height as they are stored, in pixels: before they are turned upright and made square."""
         return self._stream.codec_context.width, self._stream.codec_context.height
 
     @property
@@ -108,7 +112,7 @@ class Clip:
 
         Yields:
             The time in seconds since the video's beginning, strictly rising, also where several were joined; and
-            the picture, upright, RGB uint8 (height, width, 3).
+            the picture, upright, RGB uint8 (height, width, 3), its pixels made square.
 
         Raises:
             VideoError: after the last frame that could be read, if the video was cut short or holds none.
@@ -117,14 +121,15 @@ class Clip:
         reformatter = av.video.reformatter.VideoReformatter()
         for frame in self._decode():
             self._check(frame.width, frame.height)
-            following = last + 1 / (self.rate or 25)
+            following = last + 1 / (self.rate or 25) if last >= 0 else 0.0
             stated = following if frame.time is None else frame.time - self._start
             if stated < last - _JOINED:
                 self._start -= following - stated
                 stated = following
             last = max(stated, last + 1e-6)
             try:
-                rgb = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                width, height = self._shown(frame.width, frame.height)
+                rgb = reformatter.reformat(frame, width, height, format="rgb24", threads=1).to_ndarray()
             except (av.FFmpegError, ValueError):  # damage may change the format in mid-video
                 self.damaged += 1
                 continue
@@ -214,6 +219,14 @@ class Clip:
         self._check(stream.codec_context.width, stream.codec_context.height)
         return stream
 
+    def _shown(self, width: int, height: int) -> tuple[int, int]:
+        """The size at which a stored frame is shown: pixels of television are no squares, and none is lost."""
+        ratio = float(self._stream.sample_aspect_ratio or 1)
+        if not 1 / _STRETCHED <= ratio <= _STRETCHED:
+            return width, height
+        size = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+        return size if size[0] * size[1] <= self.max_pixels else (width, height)
+
     def _check(self, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise VideoError(
@@ -232,15 +245,21 @@ class Clip:
                 packet = None
             if packet is None:
                 break
-            if packet.pts is not None and packet.size:
+            if (
+                not packet.size
+            ):  # a frame that was left out, as AVI marks it; a decoder would take it for the end
+                continue
+            if packet.pts is not None:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start
                 self._reached = max(self._reached, end)
             if packet.stream is self._stream:
                 yield from self._decode_packet(packet)
-        yield from self._decode_packet(None)
+        end_of_all: av.Packet[Any] = av.Packet()
+        end_of_all.time_base = self._stream.time_base  # of the frames that the decoder still holds
+        yield from self._decode_packet(end_of_all)
 
-    def _decode_packet(self, packet: "av.Packet[Any] | None") -> "list[av.VideoFrame]":
-        damaged = packet is not None and packet.is_corrupt
+    def _decode_packet(self, packet: "av.Packet[Any]") -> "list[av.VideoFrame]":
+        damaged = packet.is_corrupt
         frames = []
         try:
             frames = self._stream.codec_context.decode(packet)
@@ -272,7 +291,10 @@ class ClipWriter:
             raise ConfigError(f"{path}: annotated videos are MP4 files: let the name end in .mp4")
         try:
             path.open("wb").close()  # the system's own error comes first, and in words
-            self._container = av.open(str(path.absolute()), "w", options={"movflags": "+faststart"})
+            form = "mov" if path.suffix.lower() == ".mov" else "mp4"  # by .m4v FFmpeg means less
+            self._container = av.open(
+                str(path.absolute()), "w", format=form, options={"movflags": "+faststart"}
+            )
         except (OSError, av.FFmpegError) as error:
             raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
         self._path = path
@@ -333,6 +355,9 @@ class _Sound:
         self._source, self._stream, self._start, self._out = source, stream, start, out
         self._packets = source.demux(stream)
         self._encoder: AudioCodecContext | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._next = 0  # where the next sample goes
+        self._form: tuple[str, str, int] | None = None  # of the frames that the resampler takes
         if stream.codec_context.codec.canonical_name in _COPIED:  # the name may be a decoder's, as mp3float
             self._target = out.add_stream_from_template(stream)
         else:
@@ -360,7 +385,7 @@ class _Sound:
         while self._reached <= time:
             try:
                 packet = next(self._packets, None)
-            except av.FFmpegError:  # the original breaks off here
+            except (av.FFmpegError, OSError):  # the original breaks off here, or its disk fails
                 packet = None
             if packet is None:
                 self._reached = float("inf")
@@ -372,6 +397,7 @@ class _Sound:
         if whole:
             self.copy_until(1e12)
         if self._encoder is not None and self._encoder.is_open:
+            self._encode(None)
             self._out.mux(self._target.encode(None))
         self._source.close()
 
@@ -398,7 +424,30 @@ class _Sound:
         for frame in frames:
             if frame.pts is not None:
                 frame.pts -= round(self._start / frame.time_base)
-            self._out.mux(self._target.encode(frame))
+            self._encode(frame)
+
+    def _encode(self, frame: "av.AudioFrame | None") -> None:
+        """Encodes what comes next, or what is held back; its form may change, as between two programmes."""
+        form = None if frame is None else (frame.layout.name, frame.format.name, frame.sample_rate)
+        if form != self._form and self._resampler is not None:
+            self._write(self._resampler.resample(None))
+            self._resampler = None
+        self._form = form
+        if frame is None:
+            return
+        if self._resampler is None:
+            self._resampler = av.AudioResampler("fltp", self._encoder.layout, self._encoder.sample_rate)
+        self._write(self._resampler.resample(frame))
+
+    def _write(self, parts: "list[av.AudioFrame]") -> None:
+        for part in parts:
+            stated = self._next if part.pts is None else round(part.pts * part.time_base * part.sample_rate)
+            # Times are rounded; and where programmes were joined, one may begin before the other has ended.
+            if abs(stated - self._next) < _GAP * part.sample_rate:
+                stated = self._next
+            part.pts, part.time_base = max(stated, self._next), Fraction(1, part.sample_rate)
+            self._next = part.pts + part.samples
+            self._out.mux(self._target.encode(part))
 
 
 def _open(file: BinaryIO, max_pixels: int) -> "InputContainer":

@@ -2,12 +2,17 @@
 import { $ } from "./dom.js";
 
 let token = sessionStorage.getItem("token");
-const given = new URLSearchParams(location.hash.slice(1)).get("token");
-if (given) {
-  token = given;
-  sessionStorage.setItem("token", token);
+
+/** Takes the token from the address that mien serve prints, also where it is given to a page that is open already. */
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!given) return;
+  sessionStorage.setItem("token", (token = given));
   history.replaceState(null, "", location.pathname);
+  if ($("#token").open) $("#token").close("given");
 }
+takeToken();
+addEventListener("hashchange", takeToken);
 
 /** What went wrong, in a sentence for people. */
 export class Problem extends Error {
@@ -24,16 +29,24 @@ const capital = (text) => text.replace(/^<upload>: /, "This file: ").replace(/^.
 export const headers = () => (token ? { Authorization: `Bearer ${token}` } : {});
 
 /** Asks for the token; throws a Problem when none is given. */
-export function askForToken() {
+export function askForToken(wrong = Boolean(token)) {
   const dialog = $("#token");
-  $("#token-wrong").hidden = !token;
+  $("#token-wrong").hidden = !wrong;
   dialog.returnValue = "";
   return new Promise((resolve, reject) => {
     dialog.addEventListener("close", () => {
       const entered = $("#token-field").value.trim();
       $("#token-field").value = "";
+      if (dialog.returnValue === "given") {
+        resolve();
+        return;
+      }
       if (dialog.returnValue !== "ok" || !entered) {
         reject(new Problem({ title: "This service asks for a token", detail: "who started it knows it", status: 401 }));
+        return;
+      }
+      if (!/^[ -~]+$/.test(entered)) { // a header holds no other letters, and no token has them
+        resolve(askForToken(true));
         return;
       }
       sessionStorage.setItem("token", (token = entered));

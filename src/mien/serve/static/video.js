@@ -33,7 +33,7 @@ export function start(root) {
   if (step) player.requestVideoFrameCallback(step);
   for (const event of ["timeupdate", "seeked", "loadeddata"]) player.addEventListener(event, () => overlay(player.currentTime));
   player.addEventListener("error", () => {
-    if (player.src) say("This browser cannot play the video; its timeline is shown all the same");
+    $("[data-unplayable]", section).hidden = !player.src;
   });
   const seek = (event) => go(timeAt(slider, event.clientX, 0, length()));
   slider.addEventListener("pointerdown", (event) => { slider.setPointerCapture(event.pointerId); seek(event); });
@@ -53,7 +53,7 @@ export async function enter() {
   try {
     const { video, limits } = await abilities();
     place.textContent = video
-      ? `up to ${Math.round(limits.max_video_bytes / 1048576)} MiB and ${Math.round(limits.max_video_seconds / 60)} minutes`
+      ? `up to ${size(limits.max_video_bytes)} and ${duration(limits.max_video_seconds)}`
       : "This server cannot read videos: pip install \"mien[video]\"";
     requestAnimationFrame(draw);
   } catch (error) {
@@ -65,6 +65,8 @@ export function leave() {
   player.pause();
 }
 
+const size = (bytes) => (bytes < 1048576 ? `${Math.ceil(bytes / 1024)} KiB` : `${Math.round(bytes / 1048576)} MiB`);
+const duration = (seconds) => (seconds < 120 ? `${Math.round(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`);
 const length = () => (Number.isFinite(player.duration) && player.duration > 0 ? player.duration : frames.at(-1)?.time ?? 0);
 
 function go(time) {
@@ -73,17 +75,17 @@ function go(time) {
 }
 
 async function read(file) {
-  request?.abort();
   complain(section, null);
   try {
     const { limits } = await abilities();
     if (file.size > limits.max_video_bytes) {
-      throw new Error(`This file has ${Math.round(file.size / 1048576)} MiB; videos may have ${Math.round(limits.max_video_bytes / 1048576)} MiB here. Cut or shrink it first.`);
+      throw new Error(`This file has ${size(file.size)}; videos may have ${size(limits.max_video_bytes)} here. Cut or shrink it first.`);
     }
   } catch (error) {
     complain(section, error);
     return;
   }
+  request?.abort();
   [frames, text, name, tracks, chosen, interval] = [[], "", file.name || "video", new Map(), null, 1 / 30];
   $("[data-start]", section).hidden = true;
   $("[data-result]", section).hidden = false;
@@ -93,6 +95,7 @@ async function read(file) {
   $("[data-more]", section).hidden = true;
   $("[data-shares]", section).replaceChildren();
   $("[data-boxes]", section).replaceChildren();
+  $("[data-unplayable]", section).hidden = true;
   if (url) URL.revokeObjectURL(url);
   player.src = url = URL.createObjectURL(file);
   send(file);
