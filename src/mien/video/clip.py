@@ -255,7 +255,8 @@ class Clip:
             if packet.stream is self._stream:
                 yield from self._decode_packet(packet)
         end_of_all: av.Packet[Any] = av.Packet()
-        end_of_all.time_base = self._stream.time_base  # of the frames that the decoder still holds
+        if self._stream.time_base is not None:  # of the frames that the decoder still holds
+            end_of_all.time_base = self._stream.time_base
         yield from self._decode_packet(end_of_all)
 
     def _decode_packet(self, packet: "av.Packet[Any]") -> "list[av.VideoFrame]":
@@ -397,7 +398,7 @@ class _Sound:
         if whole:
             self.copy_until(1e12)
         if self._encoder is not None and self._encoder.is_open:
-            self._encode(None)
+            self._encode(None, self._encoder)
             self._out.mux(self._target.encode(None))
         self._source.close()
 
@@ -424,9 +425,9 @@ class _Sound:
         for frame in frames:
             if frame.pts is not None:
                 frame.pts -= round(self._start / frame.time_base)
-            self._encode(frame)
+            self._encode(frame, self._encoder)
 
-    def _encode(self, frame: "av.AudioFrame | None") -> None:
+    def _encode(self, frame: "av.AudioFrame | None", encoder: "AudioCodecContext") -> None:
         """Encodes what comes next, or what is held back; its form may change, as between two programmes."""
         form = None if frame is None else (frame.layout.name, frame.format.name, frame.sample_rate)
         if form != self._form and self._resampler is not None:
@@ -436,12 +437,14 @@ class _Sound:
         if frame is None:
             return
         if self._resampler is None:
-            self._resampler = av.AudioResampler("fltp", self._encoder.layout, self._encoder.sample_rate)
+            self._resampler = av.AudioResampler("fltp", encoder.layout, encoder.sample_rate)
         self._write(self._resampler.resample(frame))
 
     def _write(self, parts: "list[av.AudioFrame]") -> None:
         for part in parts:
-            stated = self._next if part.pts is None else round(part.pts * part.time_base * part.sample_rate)
+            stated = self._next
+            if part.pts is not None and part.time_base is not None:
+                stated = round(part.pts * part.time_base * part.sample_rate)
             # Times are rounded; and where programmes were joined, one may begin before the other has ended.
             if abs(stated - self._next) < _GAP * part.sample_rate:
                 stated = self._next
