@@ -27,7 +27,7 @@ PROBES = {
 USES = {
     "base": "The model that mien uses unless told otherwise.",
     "nano": "A model for small boards and small downloads: the smallest file, at some cost in accuracy. It computes in floats: where a "
-    "processor is quick with 8-bit integers, `base` takes hardly longer.",
+    "processor is quick with 8-bit integers, it saves more bytes than time.",
 }
 
 
