@@ -197,7 +197,7 @@ def state_prior(path: Path, shares: list[float]) -> Path:
 def test_a_prior_moves_the_answer_and_nothing_else(kind: str, own_model: Path, leaning_base: Path):
     path, old = (own_model, [3 / 6, 2 / 6, 1 / 6]) if kind == "own" else (leaning_base, LEANINGS)
     plain = Classifier(path)
-    prior = {name: number + 1.0 for number, name in enumerate(plain.classes)}
+    prior = {name: (number + 1.0) ** 2 for number, name in enumerate(plain.classes)}
     before = plain.classify(faces(9))
     after = Classifier(path, prior=prior).classify(faces(9))
     wanted = before.probabilities * list(prior.values()) / old

@@ -198,7 +198,7 @@ class Faces(Sequence[Face]):
             raise ConfigError('to_pandas() needs pandas: pip install "mien[pandas]"') from error
         table = pd.DataFrame(self.rows(), columns=list(self.columns))
         # Where a column holds nothing pandas takes it for objects, which spoils a table that it is joined with.
-        return table.astype({name: _type_of(name) for name in self.columns})
+        return table.astype({name: _type_of(name) for name in self.columns if table[name].isna().all()})
 
     def draw(self, image: "ImageSource | None" = None) -> "Image.Image":
         """The upright picture in RGB with the faces drawn on it.
