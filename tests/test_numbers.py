@@ -122,7 +122,10 @@ def test_the_record_in_the_docs_is_the_one_that_is_written(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("side", ["96", "192", "384"])
-@pytest.mark.parametrize("reading", ["fer2013_original_labels", "crowd_ferplus_majority_8"])
+@pytest.mark.parametrize(
+    "reading",
+    ["fer2013_original_labels", "crowd_ferplus_majority_8", "probabilities_ferplus_majority_7"],
+)
 def test_the_road_through_a_photograph_costs_little(side: str, reading: str):
     # As it was first asked: against the bare crops of all faces, found or not.
     road = result("road")
