@@ -76,6 +76,23 @@ def test_teachers_are_mixed_in_by_their_weight(tiny_model, made_folders):
     assert targets.labels.dtype == targets.crowd.dtype == np.float32
 
 
+def test_a_teacher_that_looks_at_both_views_is_asked_once(made_folders, monkeypatch: pytest.MonkeyPatch):
+    data = read_dataset(made_folders, "test")
+    twice = [
+        Classifier("nano").classify(np.ascontiguousarray(x)) for x in (data.images, data.images[:, :, ::-1])
+    ]
+    asked = []
+    classify = Classifier.classify
+    monkeypatch.setattr(
+        Classifier, "classify", lambda self, faces: asked.append(len(faces)) or classify(self, faces)
+    )
+    recipe = Recipe(name="pupil", label_smoothing=0.0, teachers=("nano",), teacher_weight=1.0)
+    targets = make_targets(data, recipe)
+    assert asked == [len(data)]
+    assert np.allclose(targets.labels, (twice[0].fer2013 + twice[1].fer2013) / 2, atol=1e-5)
+    assert np.allclose(targets.crowd, (twice[0].crowd + twice[1].crowd) / 2, atol=1e-5)
+
+
 def test_a_teacher_of_other_classes_is_refused(tiny_model):
     recipe = Recipe(name="pupil", teachers=(str(tiny_model),), teacher_weight=0.5)
     with pytest.raises(ConfigError, match=r"knows angry, .* the data has yes, no"):

@@ -70,15 +70,16 @@ def labels_by_answer(crowd: NDArray[np.float32], labels: NDArray[np.float32]) ->
 
 
 def _read(teacher: str, data: Dataset) -> Targets:
-    """A teacher's readings of the faces: the mean over each face and its mirror image."""
+    """A teacher's readings of the faces, each of them and its mirror image looked at."""
     classifier = Classifier(teacher)
     if classifier.classes != data.classes:
         raise ConfigError(
             f"teacher {teacher}: knows {', '.join(classifier.classes)}; the data has {', '.join(data.classes)}"
         )
-    views = [
-        classifier.classify(np.ascontiguousarray(images)) for images in (data.images, data.images[:, :, ::-1])
-    ]
+    faces = [data.images]
+    if classifier.metadata.get("mien.views") != "2":  # one that looks at both already says the same of both
+        faces.append(np.ascontiguousarray(data.images[:, :, ::-1]))
+    views = [classifier.classify(images) for images in faces]
     own = data.classes != EXPRESSIONS
     labels = [view.probabilities if own else view.fer2013 for view in views]
     return Targets(np.mean([view.crowd for view in views], axis=0), np.mean(labels, axis=0))
