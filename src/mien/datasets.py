@@ -61,7 +61,7 @@ SPLITS = {
 }
 """What each split's name stands for among the challenge's usages. Kaggle's ``test`` is both tests together."""
 
-_USAGES = ("Training", "PublicTest", "PrivateTest")
+_USAGES = (*SPLITS["train"], *SPLITS["test"])
 
 SIDE = 48
 """Side of FER-2013's faces in pixels (Goodfellow et al. 2013)."""
@@ -158,7 +158,7 @@ def check_apart(out: Path, data: Path) -> None:
     Raises:
         ConfigError: `out` lies in `data`, whose folders are classes.
     """
-    if data.is_dir() and not _has_splits(data) and not (data / "fer2013.csv").exists():
+    if os.path.isdir(data) and not _has_splits(data) and not (data / "fer2013.csv").exists():  # noqa: PTH112
         inside = data.resolve()
         if inside in out.resolve().parents:
             raise ConfigError(

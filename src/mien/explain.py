@@ -134,7 +134,7 @@ def explain_crop(
 ) -> dict[str, NDArray[np.float32]]:
     """Tells of each place on a face how much of an expression's share is lost when it is hidden.
 
-    Always the same for the same face; takes 128 readings, about a second on one core with `base`.
+    Always the same for the same face; takes 128 readings.
 
     Args:
         classifier: the model that is asked.

@@ -136,9 +136,8 @@ class Recognizer:
         if (
             isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
             or hasattr(images, "read")  # an open file would be taken line by line
-            or (
-                isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in "OU"
-            )  # of paths, say
+            # An array of paths is many.
+            or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype.kind not in "OU")
         ):
             one = describe(cast("ImageSource", images))
             raise ConfigError(f"images: {one} is one picture, must be several; predict reads one")

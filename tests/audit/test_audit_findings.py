@@ -239,6 +239,10 @@ def test_votes_on_one_split_alone_are_looked_at(faulty_table: Path, tmp_path: Pa
     found = audit(tmp_path / "x.parquet")
     assert rows(found, "not_a_face") == {"train 8": "review"}
     assert rows(found, "label_without_votes") == {"train 2": "review", "train 8": "review"}
+    write_report(found, tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    row = page.split("<th scope=row>sad</th>")[1].split("</tr>")[0]
+    assert row.endswith("<td>20%</td>")  # one of the five in Training; on the sixth nobody voted
 
 
 @pytest.mark.parametrize(

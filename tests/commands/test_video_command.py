@@ -169,6 +169,17 @@ def test_wrong_usage_is_2_and_one_line(
     assert Path("film.mp4").read_bytes() == film.read_bytes()
 
 
+def test_what_cannot_be_written_empties_nothing_else(here: Callable, film: Path, tmp_path: Path):
+    (tmp_path / "x.csv").mkdir()
+    outputs = {"--summary": tmp_path / "old.html", "--annotate": tmp_path / "old.mp4"}
+    for path in outputs.values():
+        path.write_text("of an earlier run")
+    code, _, complaints = here(film, "--out", tmp_path / "x.csv", *sum(outputs.items(), ()))
+    assert (code, len(complaints)) == (2, 1)
+    assert "x.csv: cannot be written" in complaints[0]
+    assert {path.read_text() for path in outputs.values()} == {"of an earlier run"}
+
+
 def test_ctrl_c_leaves_whole_files_of_what_was_done(film: Path, tmp_path: Path):
     """The film has a minute's frames, which nobody waits for."""
     with av.open(str(film)) as container:

@@ -418,32 +418,30 @@ def test_a_video_that_is_too_large_leaves_the_one_that_is_read(
     expect(page.locator("[data-reading]")).to_be_visible()
 
 
-def test_a_video_that_the_browser_cannot_play_is_read_all_the_same(page: Page, tmp_path: Path) -> None:
+def empty_scene(path: Path, codec: str) -> Path:
+    """Writes four seconds in which nobody is seen."""
     av = pytest.importorskip("av", reason='needs pip install "mien[video]"')
-    with av.open(str(tmp_path / "old.avi"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=1)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for shade in range(100, 104):
-            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (320, 240), (shade,) * 3))))
+            frame = av.VideoFrame.from_image(Image.new("RGB", (320, 240), (shade,) * 3))
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def test_a_video_that_the_browser_cannot_play_is_read_all_the_same(page: Page, tmp_path: Path) -> None:
     page.click("#tab-video")
-    choose(page, tmp_path / "old.avi", "video")
+    choose(page, empty_scene(tmp_path / "old.avi", "mpeg4"), "video")
     expect(page.locator("#video [data-unplayable]")).to_be_visible()
     expect(page.locator("#status")).to_have_text("4 frames are read. Nobody")
     check_accessible(page)
 
 
 def test_a_video_of_nobody(page: Page, tmp_path: Path) -> None:
-    av = pytest.importorskip("av", reason='needs pip install "mien[video]"')
-    with av.open(str(tmp_path / "nobody.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for shade in range(100, 104):
-            frame = av.VideoFrame.from_image(Image.new("RGB", (320, 240), (shade,) * 3))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
     page.click("#tab-video")
-    choose(page, tmp_path / "nobody.mp4", "video")
+    choose(page, empty_scene(tmp_path / "nobody.mp4", "libx264"), "video")
     expect(page.locator("#status")).to_have_text("4 frames are read. Nobody")
     page.evaluate("new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")
     expect(page.locator("#video [data-title]")).to_have_text("Nobody")

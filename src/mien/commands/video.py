@@ -1,5 +1,6 @@
 """`mien video`: a video in, its faces over time out."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -136,13 +137,8 @@ def _check_outputs(clip: Path, *outputs: Path | None) -> None:
             raise ConfigError(f"{path}: is the video itself, name another file")
         if not path.parent.is_dir():
             raise ConfigError(f"{path}: there is no folder {path.parent}: make it first")
-        new = not path.exists()
-        try:
-            path.open("ab").close()  # before any of them is emptied
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-        if new:
-            path.unlink()
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ConfigError(f"{path}: cannot be written: it is a folder, or its permissions forbid it")
 
 
 @contextmanager

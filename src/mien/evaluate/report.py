@@ -18,7 +18,7 @@ from mien.evaluate.answers import write_predictions
 from mien.evaluate.figures import figures
 from mien.evaluate.robustness import PROBES
 from mien.evaluate.run import Evaluation
-from mien.evaluate.truths import people_of, shares_for
+from mien.evaluate.truths import chosen, people_of, shares_for
 from mien.labels import CROWD
 
 PROBE_TITLES = {
@@ -175,7 +175,7 @@ def albums(evaluation: Evaluation) -> list[Album]:
 def _card(evaluation: Evaluation, shares: Any, row: int) -> Card:
     data, people = evaluation.data, people_of(evaluation.data)
     truth = evaluation.truths[0]
-    answer = int(shares[row].argmax())
+    answer = int(chosen(shares[[row]])[0])
     reading = evaluation.answers.readings.get("crowd")
     said = (
         dict(zip(reading.words, reading.shares[row], strict=True))
@@ -190,8 +190,8 @@ def _card(evaluation: Evaluation, shares: Any, row: int) -> Card:
     return Card(
         picture=_png(data.images[row]),
         row=row,
-        said=truth.words[answer],
-        probability=float(shares[row, answer]),
+        said=truth.words[answer] if answer >= 0 else "no answer",
+        probability=float(shares[row].max()),
         label=people.classes[people.labels[row]],
         bars=[
             Bar(word, float(voted.get(word, 0)) if voted else None, float(said.get(word, 0)))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mien.evaluate.answers import Reading
 from mien.evaluate.metrics import interval, resampled_ratios
+from mien.evaluate.truths import chosen
 from mien.labels import CROWD
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
         shares: float (N, 10), what the model says.
         counts: float (N, 10), how many people gave each answer.
     """
-    answer, answered = shares.argmax(axis=1), shares.any(axis=1)  # a peer may say what none of the ten is
+    answer = chosen(shares)
     rows = np.arange(len(counts))
     model, person = np.zeros(len(counts)), np.zeros(len(counts))
     by_level = np.zeros((len(_LEVELS) - 1, 3))  # annotators held out, and how often model and person agree
@@ -58,7 +59,7 @@ def agreement(shares: Floats, counts: Floats) -> dict[str, Any]:
         best = others == others.max(axis=1, keepdims=True)
         credit = counts[:, word] / best.sum(axis=1)
         person += credit * best[:, word]
-        agrees = best[rows, answer] & answered
+        agrees = best[rows, answer] & (answer >= 0)
         model += credit * agrees
         # By what the other nine say alone: the annotator's own vote in it would decide where it counts.
         level = np.searchsorted(_LEVELS[1:-1], others.max(axis=1) / np.maximum(others.sum(axis=1), 1) - 1e-9)

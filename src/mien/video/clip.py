@@ -245,9 +245,8 @@ class Clip:
                 packet = None
             if packet is None:
                 break
-            if (
-                not packet.size
-            ):  # a frame that was left out, as AVI marks it; a decoder would take it for the end
+            # A frame that was left out, as AVI marks it: a decoder would take it for the end.
+            if not packet.size:
                 continue
             if packet.pts is not None:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._start
