@@ -113,7 +113,7 @@ def test_what_a_protocol_does_not_know_is_shared_out_anew():
 
 def test_a_word_of_no_protocol_agrees_with_nobody():
     said = Reading(("contempt", "smirk"), np.array([[1.0, 0.0], [0.0, 1.0]]), graded=False)
-    votes = np.array([[0, 0, 0, 0, 0, 0, 0, 10, 0, 0], [10, 0, 0, 0, 0, 0, 0, 0, 0, 0]], np.uint8)
+    votes = np.array([[0, 0, 0, 0, 0, 0, 0, 10, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 10, 0]], np.uint8)
     assert against_votes(said, votes)["agreement"]["model"]["value"] == 0.5
 
 

@@ -440,8 +440,10 @@ class FailingDisk(io.BytesIO):
         return super().read(size)
 
 
-def test_a_disk_that_fails_is_a_video_that_breaks_off(joined: Path):
-    disk = FailingDisk(joined.with_name("once.ts").read_bytes())
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_a_disk_that_fails_is_a_video_that_breaks_off(tmp_path: Path, codec: str):
+    write_clip(tmp_path / "film.ts", patterns(50), rate=25, tone=True, codec=codec)
+    disk = FailingDisk((tmp_path / "film.ts").read_bytes())
     times = []
     with Clip(disk) as clip, pytest.raises(VideoError, match=r"breaks off after \d"):  # noqa: PT012 - frames come before it
         for time, _ in clip:
@@ -502,11 +504,12 @@ def test_a_copy_plays_in_browsers_and_keeps_sound_and_times(tmp_path: Path, endi
     assert content.index(b"moov") < content.index(b"mdat")  # so that it plays while it still loads
 
 
-def test_sound_that_browsers_play_is_copied_as_it_is(tmp_path: Path):
+@pytest.mark.parametrize("ending", ["mp4", "m4v"])
+def test_sound_that_browsers_play_is_copied_as_it_is(tmp_path: Path, ending: str):
     write_clip(tmp_path / "film.mkv", patterns(31), tone=True, audio_codec="libmp3lame")
-    copy(tmp_path / "film.mkv", tmp_path / "copy.mp4")
+    copy(tmp_path / "film.mkv", tmp_path / f"copy.{ending}")
     packets = []
-    for path in (tmp_path / "film.mkv", tmp_path / "copy.mp4"):
+    for path in (tmp_path / "film.mkv", tmp_path / f"copy.{ending}"):
         with av.open(str(path)) as container:
             assert container.streams.audio[0].codec_context.codec.canonical_name == "mp3"
             packets.append([bytes(packet) for packet in container.demux(audio=0) if packet.size])
