@@ -1,5 +1,6 @@
 """Inverted residuals (Sandler et al. 2018, MobileNetV2) for small boards and small downloads."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,5 +42,12 @@ class _Block(nn.Module):
         self.has_shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.narrow(F.relu(self.filter(F.relu(self.widen(x)))))
+        out = F.relu(self.widen(x))
+        if out.device.type == "cpu":
+            # The gradient of depthwise filters takes three times as long in bfloat16 as in float32 there.
+            with torch.autocast("cpu", enabled=False):
+                out = self.filter(out.float())
+        else:
+            out = self.filter(out)
+        out = self.narrow(F.relu(out))
         return x + out if self.has_shortcut else out
