@@ -50,7 +50,7 @@ for kill in range(kills):
     child = begin()
     if kill % 2 == 0:
         where = "in a checkpoint"
-        wait_until((out / "killed" / "checkpoint.part").exists, 60, child)
+        wait_until((out / "killed" / "checkpoint.safetensors.part").exists, 60, child)
         first = time.monotonic() - begun  # from the start to a first checkpoint, on this machine
     else:
         where = "somewhere"
@@ -96,7 +96,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
     weights, states, histories = [], [], []
     for out in ("whole", "broken"):
         folder = tmp_path / out / "killed"
-        assert not (folder / "checkpoint.part").exists()
+        assert not (folder / "checkpoint.safetensors.part").exists()
         weights.append((folder / "model.safetensors").read_bytes())
         with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
             assert file.metadata()["epochs_done"] == "60"

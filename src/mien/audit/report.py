@@ -16,6 +16,7 @@ from PIL import Image
 
 from mien.audit.findings import ISSUES, LISTED, Audit, Finding
 from mien.audit.pictures import TRAIN
+from mien.files import replacing
 
 TITLES: Final = {
     "unreadable": "Unreadable files",
@@ -38,9 +39,8 @@ def write_report(audit: Audit, path: Path) -> None:
 
     What is no UTF-8 in the name of a file is written as escapes.
     """
-    part = path.with_name(path.name + ".part")
-    part.write_text(_page(audit), encoding="utf-8", errors="backslashreplace")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(_page(audit), encoding="utf-8", errors="backslashreplace")
 
 
 def _page(audit: Audit) -> str:

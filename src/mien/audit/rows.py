@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mien.audit.findings import Audit, Suggestion
 from mien.datasets import SPLITS, Dataset
 from mien.errors import DatasetError
+from mien.files import replacing
 
 COLUMNS: Final = ("split", "row", "file", "label", "issue", "group", "suggestion", "note", "pixels")
 SUGGESTIONS: Final = get_args(Suggestion)
@@ -38,8 +39,10 @@ def write_rows(audit: Audit, path: Path) -> None:
     What is no UTF-8 in the name of a file is written as escapes.
     """
     pictures = audit.pictures
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        replacing(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for finding in audit.findings:
@@ -54,7 +57,6 @@ def write_rows(audit: Audit, path: Path) -> None:
                 pixels = _hash(pictures.images[index])
             number = "" if group is None else group
             writer.writerow([*row, finding.issue, number, finding.suggestion, finding.note, pixels])
-    part.replace(path)
 
 
 def exclude_rows(data: Dataset, table: str | Path, split: str) -> Dataset:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from mien.commands.evaluate import bar, share
 from mien.console import complain, show
 from mien.errors import ConfigError
+from mien.files import replacing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,7 +64,8 @@ def compare(
     if out is not None:  # first: who reads what is printed may stop in between
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix.lower() == ".json":
-            out.write_text(to_json(found), encoding="utf-8")
+            with replacing(out) as part:
+                part.write_text(to_json(found), encoding="utf-8")
         else:
             write_comparison(found, out)
     _print(found)

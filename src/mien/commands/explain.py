@@ -9,11 +9,12 @@ from mien.console import complain, tell_path
 from mien.errors import ConfigError
 from mien.explain import draw_explanations
 from mien.explain import explain as explain_faces
+from mien.files import replacing
 from mien.inputs import same
 from mien.prior import parse_prior
 from mien.recognize import Recognizer
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def explain(
@@ -59,8 +60,8 @@ def explain(
         How often each expression is to be expected in your pictures: even, or a TOML or JSON file with a number
         for each. By default answers are left as the model was made.
     """
-    if out.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"--out {out}: must end in {' or '.join(_SUFFIXES)}")
+    if out.suffix.lower() not in _FORMATS:
+        raise ConfigError(f"--out {out}: must end in {' or '.join(_FORMATS)}")
     if same(out, str(picture)):
         raise ConfigError(f"--out {out}: is the picture itself, name another file")
     recognizer = Recognizer(
@@ -77,6 +78,7 @@ def explain(
         return 2
     sheet = draw_explanations(found)
     out.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(out, quality=92)
+    with replacing(out) as part:
+        sheet.save(part, _FORMATS[out.suffix.lower()], quality=92)
     tell_path(out)
     return 0

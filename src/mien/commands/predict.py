@@ -13,6 +13,7 @@ from PIL import Image
 from mien.console import complain, progress
 from mien.detect import DetectorName
 from mien.errors import ConfigError, ImageError
+from mien.files import replacing
 from mien.inputs import MAX_STDIN, STDIN, Picture, find_pictures, same
 from mien.prior import parse_prior
 from mien.recognize import Recognizer
@@ -177,7 +178,8 @@ class _Album:
         try:
             drawn = faces.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
-            drawn.save(path, quality=92, comment=_MARK)
+            with replacing(path) as part:
+                drawn.save(part, "JPEG", quality=92, comment=_MARK)
         except ImageError as error:  # files come and go
             return f"not annotated: {error}"
         except (OSError, ValueError) as error:  # no space, no permission, or too long a side for a JPEG

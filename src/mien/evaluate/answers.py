@@ -26,6 +26,7 @@ from mien.classify import OUTPUTS, Classifier
 from mien.datasets import Dataset
 from mien.errors import ConfigError, DatasetError
 from mien.evaluate.truths import People, people_of
+from mien.files import replacing
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import find_model
 
@@ -157,7 +158,8 @@ def write_predictions(path: Path, answers: Answers, data: Dataset) -> None:
     for name, reading in answers.readings.items():
         for index, word in enumerate(reading.words):
             columns[f"{name}_{word}"] = reading.shares[:, index].astype(np.float32)
-    pq.write_table(pa.table(columns), path)
+    with replacing(path) as part:
+        pq.write_table(pa.table(columns), part)
 
 
 def is_prediction_file(name: str) -> bool:

@@ -19,6 +19,7 @@ from mien.evaluate.figures import figures
 from mien.evaluate.robustness import PROBES
 from mien.evaluate.run import Evaluation
 from mien.evaluate.truths import chosen, people_of, shares_for
+from mien.files import replacing
 from mien.labels import CROWD
 
 PROBE_TITLES = {
@@ -38,7 +39,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     """
     pictures = figures(evaluation.metrics)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(to_json(evaluation.metrics), encoding="utf-8")
+    with replacing(folder / "metrics.json") as part:
+        part.write_text(to_json(evaluation.metrics), encoding="utf-8")
     write_predictions(folder / "predictions.parquet", evaluation.answers, evaluation.data)
     for picture in pictures.values():
         picture.save(folder / "figures")
@@ -56,13 +58,15 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
         )
     )
     # Names of files may hold bytes that are no text.
-    (folder / "report.html").write_text(page, encoding="utf-8", errors="backslashreplace")
+    with replacing(folder / "report.html") as part:
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def write_comparison(found: dict[str, Any], path: Path) -> None:
     """Writes a record of `mien.evaluate.compare.compare` as one HTML page that needs nothing beside it."""
     page = environment().from_string(template("compare.html.jinja")).render(m=found)
-    path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    with replacing(path) as part:
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def template(name: str) -> str:

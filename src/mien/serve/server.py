@@ -121,7 +121,6 @@ def run(service: Service, listener: socket.socket, started: Callable[[], None]) 
         http=protocol(limits),
         ws="websockets-sansio",
         ws_max_size=limits.max_frame_bytes,
-        ws_max_queue=2,
         ws_per_message_deflate=False,
         ws_ping_interval=limits.idle_seconds,
         ws_ping_timeout=limits.idle_seconds,

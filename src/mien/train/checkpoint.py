@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mien.datasets import Dataset
 from mien.errors import ConfigError, MienError
+from mien.files import replacing
 from mien.model_file import find_model
 from mien.train.recipe import EXPORT_FIELDS, Recipe
 
@@ -81,16 +82,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Raises:
         OSError: it cannot be written; the old one is whole.
     """
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as file:
-            file.write(save(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing behind it
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(save(tensors, metadata))
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut could leave the new name with nothing behind it
 
 
 def load_checkpoint(path: Path, state: State, identity: str) -> int:

@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien.classify import OUTPUTS, Classifier, Trust
 from mien.datasets import SIDE
 from mien.errors import ModelError
+from mien.files import replacing
 from mien.labels import CROWD, EXPRESSIONS
 from mien.model_file import seal
 from mien.train.calibrate import Answer
@@ -139,16 +140,12 @@ def export_onnx(
     metadata = _metadata(readings, name, trust, leanings, classes) | {"mien.views": str(views)}
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
-    part = path.with_suffix(".part")
-    try:
+    with replacing(path) as part:
         part.write_bytes(seal(model.SerializeToString(deterministic=True)))
         if examples is None:
             _compare(readings, part, outputs, PARITY[weight_bits])
         else:
             _compare_integers(readings, part, outputs, examples[1])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _metadata(

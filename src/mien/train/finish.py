@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mien.classify import Classifier, Trust
 from mien.datasets import SIDE, Dataset, crowd_majority, data_sha256
+from mien.files import replacing
 from mien.labels import EXPRESSIONS
 from mien.prior import leanings
 from mien.train import provenance
@@ -78,7 +79,8 @@ def finish(
             **held,
         },
     }
-    (folder / "metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    with replacing(folder / "metrics.json") as part:
+        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def export(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mien.errors import ConfigError, MienError
+from mien.files import replacing
 from mien.train.recipe import Recipe
 
 
@@ -200,9 +201,8 @@ def _keep_rows(path: Path, epochs: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = lines[: epochs + 1] if epochs else []
     if kept != lines:
-        part = path.with_suffix(".part")
-        part.write_text("".join(kept), encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text("".join(kept), encoding="utf-8")
 
 
 def _record(path: Path, result: Epoch) -> None:
