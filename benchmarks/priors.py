@@ -4,7 +4,7 @@
 
 DATA is FER-2013 in any shape that mien reads, with the FER+ votes; MODEL is a name or folder (default: base).
 
-From PublicTest, on which nothing was chosen, faces are drawn with replacement so that each expression has the
+From PublicTest, from which nothing was learnt, faces are drawn with replacement so that each expression has the
 share that SETTINGS gives it, and the answer as made is held against the answer moved to these shares: how many are
 right, the expected calibration error, and the logarithmic loss in nats.
 """

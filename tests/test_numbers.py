@@ -99,6 +99,20 @@ def test_the_shipped_model_is_as_good_as_was_asked():
     assert result("memory")["growth"] < 0.05
 
 
+def test_the_small_model_is_as_good_as_was_asked():
+    accuracy = evaluation("nano")["accuracy"]
+    assert accuracy["original_labels"]["accuracy"]["value"] >= 0.665
+    assert accuracy["ferplus_majority_8"]["accuracy"]["value"] >= 0.84
+    assert find_model("nano").stat().st_size <= 100_000
+
+
+def test_training_is_as_quick_as_was_asked():
+    quick = result("networks")["networks"]["quick"]
+    assert quick["fer2013"]["value"] >= 0.6264  # what the original author reports of test images
+    assert quick["minutes"] < 12
+    assert result("training")["share"]["median"] >= 0.9
+
+
 @pytest.mark.parametrize(("model", "said"), [("base", "`run`"), ("nano", "`run`, with an earlier `base`")])
 def test_what_an_earlier_model_did_is_called_so(model: str, said: str):
     assert (

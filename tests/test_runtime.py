@@ -1,7 +1,12 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
+
+from mien.runtime import version_of
 
 
 def test_reading_a_face_leaves_no_trace_of_telemetry(tmp_path: Path, examples: Path):
@@ -23,3 +28,12 @@ def test_whoever_wants_telemetry_may_have_it():
         check=True,
     )
     assert done.stdout.strip() == "0"
+
+
+def test_versions_are_told_also_of_modules_that_come_with_another_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "some_runtime.py").write_text('__version__ = "1.2.3"')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert version_of("numpy") == version("numpy")
+    assert version_of("some-runtime") == "1.2.3"

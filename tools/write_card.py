@@ -139,7 +139,8 @@ def data(trained: dict[str, Any]) -> str:
     return f"""## Data
 
 {trained["training_faces"]:,} faces of FER-2013's Training part, {votes}; {which}. \
-Nothing was learnt from or chosen by PublicTest or PrivateTest. FER-2013 was gathered by an image search in 2013: its \
+Nothing was learnt from PublicTest or PrivateTest; which of several finished trainings ships was decided knowing what \
+each reads on PublicTest. FER-2013 was gathered by an image search in 2013: its \
 pictures are small and grey. \
 Whom it shows was not measured here: no number below says how the model does by age, sex or skin colour."""
 

@@ -153,14 +153,16 @@ def _reader(path: Path, find_faces: bool, allow_empty: bool) -> Callable[[str], 
 
 
 def check_apart(out: Path, data: Path) -> None:
-    """Refuses to write among folders of classes: what is written would be taken for a class the next time.
+    """Refuses to write among folders of classes: a folder made there would be taken for a class the next time.
 
     Raises:
-        ConfigError: `out` lies in `data`, whose folders are classes.
+        ConfigError: `out`, where folders are to be made, is a folder of classes of `data`, or lies in one.
     """
-    if os.path.isdir(data) and not _has_splits(data) and not (data / "fer2013.csv").exists():  # noqa: PTH112
-        inside = data.resolve()
-        if inside in out.resolve().parents:
+    if not os.path.isdir(data) or (data / "fer2013.csv").exists():  # noqa: PTH112
+        return
+    for among in (data / "train", data / "test") if _has_splits(data) else (data,):
+        inside, place = among.resolve(), out.resolve()
+        if inside == place or inside in place.parents:
             raise ConfigError(
                 f"--out {out}: lies in {inside}, whose folders are classes, and would be taken for one; "
                 "name a folder outside"

@@ -1,7 +1,8 @@
-"""ONNX Runtime, told to keep to itself."""
+"""ONNX Runtime, told to keep to itself; and which versions of packages run."""
 
 import os
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 
@@ -14,3 +15,11 @@ def onnx_runtime() -> ModuleType:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return import_module("onnxruntime")
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package, or what its module says if another brings it (onnxruntime-gpu)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return str(import_module(package.replace("-", "_")).__version__)

@@ -1,6 +1,7 @@
 """`mien audit` as people meet it."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,17 @@ def test_nothing_is_written_among_the_folders_of_classes(command, here, folders:
     assert code == 2
     assert "whose folders are classes, and would be taken for one; name a folder outside" in complaints[-1]
     assert sorted(path.name for path in folders.iterdir()) == ["asleep", "awake"]
+
+
+@pytest.mark.parametrize("out", ["faces/train", "faces/train/runs", "faces/test"])
+def test_nothing_is_written_among_the_classes_of_a_split(out: str, here, folders: Path, monkeypatch):
+    (folders.parent / "faces").mkdir()
+    shutil.copytree(folders, folders.parent / "faces" / "test")
+    folders.rename(folders.parent / "faces" / "train")
+    monkeypatch.chdir(folders.parent)
+    code, _, complaints = here("evaluate", "faces", "--split", "train", "--out", out)
+    assert code == 2
+    assert "whose folders are classes, and would be taken for one; name a folder outside" in complaints[-1]
 
 
 def test_twice_gives_the_same_files(here, folders: Path, tmp_path: Path):

@@ -125,6 +125,7 @@ def test_a_trial_that_was_killed_is_run_again_from_its_checkpoint(
         (("--trials", "0"), "--trials 0: choose 1 or more"),
         (("--trials", "1", "--recipe", "nosuch"), "no recipe 'nosuch'"),
         (("--trials", "1", "--study", "a/b"), "--study a/b: must do as the name of a file"),
+        (("--trials", "1", "--study", "100%"), "cannot hold { } ? or %; choose another"),
         (("--trials", "1", "--storage", "nosuch"), "--storage nosuch: neither a database's URL"),
         (("--trials", "1", "--space", "nosuch.toml"), "--space nosuch.toml: cannot be read"),
         (("--trials", "1", "--epochs", "0"), "epochs is 0, must be at least 1"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from mien.train.journal import Epoch, Journal, draw_curves, read_history
@@ -65,19 +66,36 @@ def test_tensorboards_files_are_written_where_it_is_installed(tmp_path: Path):
     assert any(file.name.startswith("events.") for file in (tmp_path / "tensorboard").iterdir())
 
 
+def test_the_bar_says_how_an_epoch_goes_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    clock = iter(range(0, 1000, 2))  # two seconds pass whenever the time is asked
+    monkeypatch.setattr("mien.train.journal.time.perf_counter", lambda: float(next(clock)))
+    recipe = Recipe(name="mine", epochs=3, batch_size=64)
+    with Journal(tmp_path, recipe, steps=5) as journal:
+        for step in range(4):
+            journal.step(torch.tensor(1.5 * (step + 1)))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    last = [line for line in re.split("[\r\n]", shown) if "━" in line][-1]
+    assert re.search(r"epoch 1/3 .* loss 1\.500 +32 images/s", last), last
+
+
 def test_a_terminal_of_80_columns_shows_each_epoch_and_a_bar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm-256color"}.items():
         monkeypatch.setenv(name, value)
     with Journal(tmp_path, Recipe(name="base-second", epochs=300), steps=5, first_epoch=99) as journal:
-        journal.step()
+        journal.step(torch.tensor(3.0))
         journal.epoch(replace(EPOCHS[0], epoch=100, seconds=0.5))
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err).replace("\r", "\n").splitlines()
     said = "base-second: epoch 100/300 · 48 px · loss 3.000 · validation 41.0% labels, 60.0% crowd · 1280 images/s"
     assert said in [line.rstrip() for line in lines]
     bars = [line.rstrip() for line in lines if "━" in line]
     assert re.fullmatch(
-        r"base-second [━╸╺]{10,} epoch 101/300 (\d|-):[-\d]{2}:[-\d]{2} 1280 images/s", bars[-1]
+        r"base-second [━╸╺]{6,} epoch 101/300 (\d|-):[-\d]{2}:[-\d]{2} loss 3.000 41.0% labels 1280 images/s",
+        bars[-1],
     )
     assert max(map(len, bars)) <= 80

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ import mien.train.run  # with all that it imports
 from mien.cli import main
 
 torch.set_num_threads(1)
-out, kills, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+out, kills, moments, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(), sys.argv[4:]
 random.seed(0)
 
 
@@ -45,6 +46,12 @@ def wait_until(there, seconds, child):
         pass
 
 
+for moment in moments:  # a file that is there for as long as another is written, or from then on
+    child = begin()
+    wait_until((out / moment).exists, 60, child)
+    print("at", moment, (out / moment).exists(), flush=True)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 for kill in range(kills):
     begun = time.monotonic()
     child = begin()
@@ -82,7 +89,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
     def run(out: Path, kills: int) -> str:
         command = ["train", str(made_folders), "--recipe", str(recipe)]
         done = subprocess.run(
-            [sys.executable, "-c", DRIVER, out, str(kills), *command],
+            [sys.executable, "-c", DRIVER, out, str(kills), "", *command],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
@@ -110,3 +117,38 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_weights(
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items()), story
     assert histories[0] == histories[1]
     assert len(histories[0]) == 60
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_chain_of_runs_killed_between_them_ends_with_the_same_weights(
+    made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    shutil.copy(tiny_recipe, tmp_path / "tiny.toml")
+    recipe = tmp_path / "then.toml"
+    recipe.write_text('name = "then"\nfirst = "tiny.toml"\nepochs = 2\nrefine_epochs = 1\n')
+    moments = [
+        "tiny/model.onnx.part",
+        "tiny/metrics.json",
+        "then/checkpoint.safetensors",
+        "then/model.onnx.part",
+    ]
+    found = {}
+    command = ["train", str(made_folders), "--recipe", str(recipe)]
+    for out, killed in (("whole", []), ("broken", moments)):
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER, tmp_path / out, "0", " ".join(killed), *command],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [line for line in done.stdout.splitlines() if line.startswith("at ")] == [
+            f"at {moment} True" for moment in killed
+        ]
+        found[out] = {
+            f"{name}/{file}": (tmp_path / out / name / file).read_bytes()
+            for name in ("tiny", "then")
+            for file in ("model.onnx", "model.safetensors")
+        }
+        assert not list((tmp_path / out).rglob("*.part"))
+    assert found["whole"] == found["broken"]

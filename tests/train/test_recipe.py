@@ -32,7 +32,8 @@ def test_a_recipe_reads_back_as_it_was_saved(tmp_path: Path):
         ("stages = [8, 0.5]", r"stages is \(8, 0.5\), must be a list, each of it a whole number"),
         ("optimizer = 'lion'", "optimizer is 'lion', must be sgd or adam"),
         ("name = '../elsewhere'", "name is ../elsewhere, must be a file's name"),
-        ("seed = -1", "seed is -1, must be at least 0"),
+        ("seed = -1", "seed is -1, must be 0 to 4294967295"),
+        (f"seed = {2**32}", "seed is 4294967296, must be 0 to"),
         ("model = 'plain'\nsizes = [32]", "sizes is .*, must be none for plain"),
         ("sizes = [50]", "multiples of 8"),
         ("side = 50", "side is 50, must be 0, or a multiple of 8"),
@@ -53,6 +54,14 @@ def test_impossible_recipes_are_told(tmp_path: Path, text: str, says: str):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(ConfigError, match=says):
         load_recipe(str(tmp_path / "bad.toml"))
+
+
+def test_names_that_no_file_of_text_can_hold_are_told():
+    for field in ("name", "init", "first", "weights"):
+        with pytest.raises(ConfigError, match=rf"{field} is .*, must be UTF-8"):
+            Recipe(**{"name": "mine", "model": "timm/resnet18"} | {field: "mod\udce8le"})
+    with pytest.raises(ConfigError, match=r"teachers is .*, must be UTF-8"):
+        Recipe(name="mine", teachers=("base", "mod\udce8le"), teacher_weight=0.5)
 
 
 def test_a_whole_number_is_a_number():

@@ -5,6 +5,8 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
 from mien.datasets import Dataset, split_validation
@@ -122,6 +124,11 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
             {"model": Choice(("resnet", "vgg")), "side": Choice((0, 64))},
             "side is 64, must be 0 for vgg",
         ),
+        (
+            {"model": Choice(("timm/resnet18", "resnet")), "pretrained": Choice((False,))}
+            | {"weights": Choice(("", "resnet18.safetensors"))},
+            "weights is resnet18.safetensors, must be given for a timm backbone only",
+        ),
         ({"flip": Choice((0, 1))}, "flip is 0, must be like True"),
         ({"model": Choice(("vgg", "vgh"))}, "model is vgh"),
         ({"stem": Choice((24, 48))}, "stem is 24, must be like"),
@@ -163,6 +170,7 @@ def test_both_accuracies_count_where_there_are_votes():
         "postgresql://me:a:secret@127.0.0.1:1/study",
         "postgresql://127.0.0.1:1/study?user=me&password=secret",
         "no url ://me:secret@somewhere",
+        "sqlite:///runs{a}.db",
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_told_in_one_line(storage: str):
@@ -345,3 +353,30 @@ def test_a_trial_that_was_stopped_by_hand_or_a_full_disk_is_run_again_from_its_c
     assert study.trials[1].params == study.trials[0].params
     assert list(study.trials[1].intermediate_values) == [1, 3, 4]
     assert json.loads(study.user_attrs["identity"])["space"].keys() == FEW.keys()
+
+
+@pytest.mark.parametrize("works_again", [False, True])
+def test_a_database_that_fails_in_a_trial_is_told_in_one_line(
+    works_again: bool, noise: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+
+    def search() -> optuna.Study:
+        return tune(
+            noise, SMALL, FEW, trials=1, storage=storage, name="found", folder=tmp_path / "trials", say=print
+        )
+
+    def fails(*arguments: object, **named: object) -> None:
+        if not works_again:
+            monkeypatch.setattr(RDBStorage, "set_trial_state_values", fails)
+        raise StorageInternalError("disk I/O error")
+
+    monkeypatch.setattr(RDBStorage, "set_trial_intermediate_value", fails)
+    told = r"--storage .*disk I/O error; the same command goes on when it works again"
+    with pytest.raises(MienError, match=told):
+        search()
+    monkeypatch.undo()
+    if works_again:  # else the trial is found broken when no sign of life has come for a while
+        study = search()
+        assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+        assert study.trials[1].params == study.trials[0].params

@@ -59,9 +59,11 @@ def serving() -> str:
     spent = camera["processor_milliseconds_a_frame"]
     lines += [
         "",
-        f"Asked {over['asked_per_second'] / over['able_per_second']:.0f} times as often as it can answer, it answers "
-        f"{over['statuses']['200']} and refuses {over['statuses']['503']}, these in {over['refused']['p50_milliseconds']:.0f} "
-        f"ms (99th percentile {over['refused']['p99_milliseconds']:.0f} ms); memory peaks at {over['peak_mib']:.0f} MiB; "
+        f"Of {over['statuses']['200'] + over['statuses']['503']} requests that came "
+        f"{over['asked_per_second'] / over['able_per_second']:.0f} times as fast as it can answer, "
+        f"{over['statuses']['200']} were answered and {over['statuses']['503']} refused with status 503, a refusal taking "
+        f"{over['refused']['p50_milliseconds']:.0f} ms (median; 99th percentile "
+        f"{over['refused']['p99_milliseconds']:.0f} ms); memory peaks at {over['peak_mib']:.0f} MiB; "
         f"{over['seconds_until_one_who_asks_afterwards_is_answered']:.1f} s afterwards a newcomer has its answer.",
         "",
         f"**Camera**, {camera['camera']}: {camera['frames_a_second']:.0f} frames a second are answered in the page in "
@@ -69,7 +71,8 @@ def serving() -> str:
         f"the service: {camera['share_of_the_browser']:.0%} of it is the browser's ({source(camera)}). A program that "
         f"sends frames over the socket got {found['camera']['frames_per_second']:.0f} a second in the run above.",
         "",
-        f"**Hostile input:** {fuzz['sent']:,} changed uploads and frames: {fuzz['answers_of_500']} answers of 500, "
-        f"{fuzz['growth']:+.1%} memory ({source(fuzz)}).",
+        f"**Hostile input:** of {fuzz['sent']:,} changed uploads and frames {fuzz['answers_of_500'] or 'none'} "
+        f"{'was' if fuzz['answers_of_500'] < 2 else 'were'} answered with status 500; memory grew by {fuzz['growth']:.1%} "
+        f"({source(fuzz)}).",
     ]
     return "\n".join(lines)

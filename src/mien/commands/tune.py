@@ -83,6 +83,11 @@ def tune(
     check_classes(faces)
     where = spaces.space_for(faces) if given is None else given
     check_apart(out, data)
+    if storage is None and any(letter in str(out / name) for letter in "{}?%"):
+        raise ConfigError(
+            f"--out {out}, --study {name}: the address of a SQLite file cannot hold {{ }} ? or %; "
+            "choose another, or name a --storage"
+        )
     out.mkdir(parents=True, exist_ok=True)
     found = search(
         faces,

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from mien.evaluate.metrics import RESAMPLES, SEED, rounded, score
 from mien.evaluate.truths import ORIGINAL, Truth, chosen, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes, label_noise
 from mien.labels import EXPRESSIONS
+from mien.runtime import version_of
 
 _PART: Final = 4096
 
@@ -251,7 +251,7 @@ def surroundings() -> dict[str, Any]:
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores visible, {platform.system()}",
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in packages},
+        "versions": {package: version_of(package) for package in packages},
     }
 
 

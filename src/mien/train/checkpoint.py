@@ -129,7 +129,14 @@ def _flatten(state: State) -> dict[str, Tensor]:
             for name, tensor in slots.items()
         },
     }
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    flat: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        # Some of timm's backbones have one tensor under several names, which safetensors refuses.
+        flat[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return flat
 
 
 def _restore(state: State, saved: dict[str, Tensor]) -> None:

@@ -159,7 +159,7 @@ def fit(
                 average.update_parameters(network)
                 right = (logits.labels.argmax(dim=1) == truth[rows]).float().mean()
                 total += torch.stack([loss.detach(), right])
-                journal.step()
+                journal.step(total[0])
             mean_loss, accuracy = (
                 torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
             )

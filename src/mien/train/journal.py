@@ -2,6 +2,7 @@
 
 import csv
 import math
+import time
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from mien.errors import ConfigError, MienError
 from mien.files import replacing
@@ -71,17 +73,20 @@ class Journal:
             ConfigError: TensorBoard is wanted and not installed.
         """
         self._history = folder / "history.csv"
-        self._images = steps * recipe.batch_size
+        self._images, self._batch = steps * recipe.batch_size, recipe.batch_size
         self._epochs = recipe.epochs
         self._shown = shown
         self._board = _tensorboard(folder, first_epoch) if tensorboard and shown else None
         self._name = recipe.name
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),  # as wide as the rest leaves
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[labels]}"),
             TextColumn("{task.fields[rate]}"),
+            expand=True,
             # In a notebook: lines of text, which need no ipywidgets.
             console=Console(stderr=True, force_jupyter=False),
             disable=not shown,
@@ -93,13 +98,17 @@ class Journal:
             completed=done,
             epoch=first_epoch + 1,
             epochs=recipe.epochs,
+            loss="",
+            labels="",
             rate="",
         )
+        self._begin_epoch()
         if shown:
             _keep_rows(self._history, first_epoch)
 
     def __enter__(self) -> Self:
         self._progress.start()
+        self._begin_epoch()
         return self
 
     def __exit__(
@@ -109,9 +118,24 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
-    def step(self) -> None:
-        """Moves the bar on by a step."""
+    def step(self, losses: Tensor) -> None:
+        """Moves the bar on by a step, and says once a second how the epoch goes.
+
+        Args:
+            losses: sum of the epoch's losses so far, float32 (); of this process's part of each batch.
+        """
+        self._steps += 1
         self._progress.advance(self._bar)
+        now = time.perf_counter()
+        if self._shown and now - self._told >= 1:
+            self._told = now
+            loss = float(losses) / self._steps  # waits for the device, which is why it is asked seldom
+            rate = self._steps * self._batch / (now - self._began)
+            self._progress.update(self._bar, loss=f"loss {loss:.3f}", rate=f"{rate:.0f} images/s")
+
+    def _begin_epoch(self) -> None:
+        self._steps = 0
+        self._began = self._told = time.perf_counter()
 
     def epoch(self, result: Epoch) -> None:
         """Records an epoch.
@@ -130,7 +154,13 @@ class Journal:
         if not math.isnan(result.validation_crowd):
             note += f", {result.validation_crowd:.1%} crowd"
         rate = f"{self._images / result.seconds:.0f} images/s"
-        self._progress.update(self._bar, epoch=min(result.epoch + 1, self._epochs), rate=rate)
+        self._progress.update(
+            self._bar,
+            epoch=min(result.epoch + 1, self._epochs),
+            loss=f"loss {result.loss:.3f}",
+            labels=f"{result.validation_labels:.1%} labels",
+            rate=rate,
+        )
         self._progress.console.print(
             f"{self._name}: epoch {result.epoch}/{self._epochs} · {result.size} px · {note} · {rate}",
             soft_wrap=True,
@@ -139,6 +169,7 @@ class Journal:
         if self._board is not None:
             for name, value in zip(HISTORY[2:], astuple(result)[2:], strict=True):
                 self._board.add_scalar(name, value, result.epoch)
+        self._begin_epoch()
 
 
 def read_history(path: Path) -> list[Epoch]:

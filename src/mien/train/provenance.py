@@ -3,11 +3,11 @@
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mien
+from mien.runtime import version_of
 from mien.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def versions(recipe: Recipe) -> dict[str, str]:
     return {
         "mien": mien.__version__,
         "python": platform.python_version(),
-        **{package: version(package) for package in packages},
+        **{package: version_of(package) for package in packages},
     }
 
 

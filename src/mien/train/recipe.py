@@ -179,7 +179,7 @@ class Recipe:
             ("shift", self.shift >= 0, "at least 0"),
             ("brightness", self.brightness >= 0, "at least 0"),
             ("contrast", 0 <= self.contrast <= 1, "in [0, 1]"),
-            ("seed", self.seed >= 0, "at least 0"),
+            ("seed", 0 <= self.seed < 2**32, "0 to 4294967295"),
             ("trunk_rate", self.trunk_rate >= 0, "at least 0"),
             ("votes", self.votes >= 0, "at least 0"),
             ("teacher_weight", 0 <= self.teacher_weight <= 1, "in [0, 1]"),
@@ -207,6 +207,10 @@ class Recipe:
                 "given for a timm backbone only, and not beside pretrained; see init",
             ),
             ("pretrained", not self.pretrained or self.model.startswith("timm/"), "for timm backbones only"),
+            *(
+                (field, _is_utf_8(getattr(self, field)), "UTF-8")
+                for field in ("name", "weights", "first", "init", "teachers")
+            ),
         ):
             if not condition:
                 raise ConfigError(f"recipe {self.name}: {field} is {getattr(self, field)}, must be {need}")
@@ -352,6 +356,15 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return type(value) is kind
+
+
+def _is_utf_8(value: str | tuple[str, ...]) -> bool:
+    """Whether a recipe's file can hold it; names of files may hold bytes that are no text."""
+    try:
+        "".join(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_words(kind: Any) -> str:

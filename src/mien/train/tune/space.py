@@ -144,13 +144,14 @@ def check_space(space: Space, recipe: Recipe) -> None:
                 )
         if name in COARSE and isinstance(dimension, Range):
             raise ConfigError(f"space: {name} is a range; write {COARSE[name]}")
-    for model, side in product(*(_values(space, name) for name in ("model", "side"))):
-        with_values(recipe, {"model": model, "side": side})
-
-
-def _values(space: Space, name: str) -> tuple[Any, ...]:
-    dimension = space.get(name)
-    return dimension.values if isinstance(dimension, Choice) else ()
+    # Of these, not every value goes with every other one.
+    together = {
+        name: dimension.values
+        for name in ("model", "side", "pretrained", "weights")
+        if isinstance(dimension := space.get(name), Choice)
+    }
+    for values in product(*together.values()):
+        with_values(recipe, dict(zip(together, values, strict=True)))
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

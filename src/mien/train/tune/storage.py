@@ -14,6 +14,9 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from mien.errors import ConfigError, MienError
 
+DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
+"""What is raised when a database fails."""
+
 HEARTBEAT, GRACE = 15, 90
 """Seconds between the signs of life of a trial, and without one after which it counts as killed."""
 
@@ -43,7 +46,7 @@ def open_storage(where: str) -> BaseStorage:
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=retry,
             )
-        except (SQLAlchemyError, ImportError, RuntimeError) as error:
+        except (SQLAlchemyError, ImportError, RuntimeError, LookupError, ValueError) as error:
             # Two processes may make the tables at the same time.
             if attempt == 10 or not (isinstance(error, IntegrityError) or "already exists" in str(error)):
                 raise ConfigError(
@@ -62,7 +65,7 @@ def storage_errors(where: str) -> Iterator[None]:
     """Tells in one line what a database says that fails."""
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except DATABASE_ERRORS as error:
         raise MienError(
             f"--storage {_hidden(where)}: {_first_line(error)}; the same command goes on when it works again"
         ) from error

@@ -31,7 +31,7 @@ from mien.train.processes import launch
 from mien.train.recipe import Recipe
 from mien.train.start import has_learnt, with_network
 from mien.train.tune.space import Space, check_space, inside, own_values, suggest, with_values
-from mien.train.tune.storage import open_storage, retry, storage_errors
+from mien.train.tune.storage import DATABASE_ERRORS, open_storage, retry, storage_errors
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -106,7 +106,7 @@ def tune(
         )
         study = _open_study(store, recipe, space, name, identity)
 
-        lost: BaseException | None = None  # what ended a trial that another process had taken over
+        lost: BaseException | None = None  # what ended a trial whose end Optuna cannot tell
 
         def objective(trial: Trial) -> float:
             nonlocal lost
@@ -130,6 +130,11 @@ def tune(
                 else:  # such as a full disk: the trial goes on when there is room
                     retry(study, itself)
                 raise
+            except DATABASE_ERRORS as trouble:
+                lost = trouble
+                with contextlib.suppress(*DATABASE_ERRORS):  # it may work again already
+                    retry(study, study.get_trials(deepcopy=False)[trial.number])
+                raise
             except UpdateFinishedTrialError as trouble:  # it stood still so long that it counted as killed
                 lost = trouble
                 raise
@@ -145,8 +150,11 @@ def tune(
             if not beats or left > _count_under_way(study):
                 try:
                     study.optimize(objective, n_trials=1, callbacks=[tell], gc_after_trial=True)
-                except ValueError:  # Optuna's own, which will not tell the end of an ended trial
-                    if lost is None:
+                except Exception as ended:
+                    if isinstance(lost, DATABASE_ERRORS):  # Optuna's own is of not being able to tell the end
+                        raise lost from None
+                    # Optuna's own ValueError: it will not tell the end of an ended trial.
+                    if lost is None or not isinstance(ended, ValueError):
                         raise
                     if isinstance(lost, KeyboardInterrupt):
                         raise lost from None
