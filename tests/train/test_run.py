@@ -26,8 +26,8 @@ from mien.train.checkpoint import State, load_checkpoint, save_checkpoint
 from mien.train.finish import count_macs, export
 from mien.train.fit import Options, create_optimizer, fit, predict_logits
 from mien.train.journal import Epoch, Journal, read_history
-from mien.train.networks import FaceNet, as_exported
-from mien.train.recipe import load_recipe
+from mien.train.networks import FaceNet, as_exported, normalise
+from mien.train.recipe import Recipe, load_recipe
 from mien.train.run import train
 from mien.train.start import has_learnt, load_weights, save_weights
 
@@ -304,6 +304,21 @@ def test_integers_say_nearly_the_same(bits: int, tiny_model: Path, made_folders:
         assert not np.array_equal(one, other)
 
 
+def test_depthwise_filters_say_the_same_in_the_file_and_in_the_arithmetic_of_training(
+    made_folders: Path, tmp_path: Path
+):
+    recipe = Recipe(name="small", model="mobile", stem=(8,), stages=(8, 8, 16), blocks=2)
+    torch.manual_seed(0)
+    network = FaceNet(recipe).eval()
+    export(network, *split_validation(read_dataset(made_folders)), tmp_path, recipe)
+    file, images = Classifier(tmp_path), read_dataset(made_folders, "test").images
+    temperature = json.loads(file.metadata["mien.temperatures"])["crowd"]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = network(normalise(torch.from_numpy(images))).crowd.float()
+    trained = (logits / temperature).softmax(dim=1).numpy()
+    assert np.abs(file.classify(images).crowd - trained).max() < 0.02
+
+
 @pytest.mark.parametrize("integers", [False, True])
 def test_a_model_that_looks_twice_says_the_same_of_a_face_and_its_mirror_image(
     integers: bool, tiny_model: Path, made_folders: Path, tmp_path: Path
@@ -494,6 +509,21 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stays(tiny_model: Path, tmp
     ):
         save_checkpoint(path, state, "run", 2)
     assert path.read_bytes() == before
+
+
+def test_one_weight_under_two_names_is_kept_under_both(tiny_recipe: Path, tmp_path: Path):
+    recipe = load_recipe(str(tiny_recipe))
+    network = FaceNet(recipe)
+    network.again = network.trunk  # as some of timm's backbones have it
+    state = State(network, AveragedModel(network), create_optimizer(network, recipe))
+    save_checkpoint(tmp_path / "checkpoint.safetensors", state, "run", 1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert any(name.startswith("again.") for name in before)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors", state, "run") == 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize("last", ["the history's row", "the checkpoint"])
