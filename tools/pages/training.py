@@ -51,8 +51,7 @@ def transfer() -> str:
     """What it buys to start from a model."""
     found = result("transfer")
     titles = {
-        "scratch": "from scratch",
-        "scratch_small": "a smaller one from scratch (`quick`)",
+        "scratch": "from scratch (`quick`)",
         "whole_trunk": f"`--init {found['model']}`",
         "frozen_trunk": f"`--init {found['model']} --trunk-rate 0`",
     }
@@ -75,6 +74,7 @@ def transfer() -> str:
         "",
         f"Three classes, {', '.join(found['classes'])}, of faces that the model never learnt from; mean recall on {tested:,} "
         f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
-        f"({source(found)}). Epochs: {epochs('scratch')} from scratch, {epochs('from_model')} from `{found['model']}`.",
+        f"({source(found)}). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
+        f"`{found['model']}`; longer ones from scratch would come nearer.",
     ]
     return "\n".join(lines)
