@@ -102,7 +102,7 @@ class Journal:
             labels="",
             rate="",
         )
-        self._begin_epoch()
+        self._steps, self._began, self._told = 0, 0.0, 0.0  # of the epoch that goes on
         if shown:
             _keep_rows(self._history, first_epoch)
 

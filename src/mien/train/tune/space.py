@@ -146,9 +146,9 @@ def check_space(space: Space, recipe: Recipe) -> None:
             raise ConfigError(f"space: {name} is a range; write {COARSE[name]}")
     # Of these, not every value goes with every other one.
     together = {
-        name: dimension.values
+        name: choice.values
         for name in ("model", "side", "pretrained", "weights")
-        if isinstance(dimension := space.get(name), Choice)
+        if isinstance(choice := space.get(name), Choice)
     }
     for values in product(*together.values()):
         with_values(recipe, dict(zip(together, values, strict=True)))
