@@ -207,7 +207,7 @@ def draw_curves(history: list[Epoch], path: Path, title: str) -> None:
         if not all(math.isnan(value) for value in values):
             right.plot(epochs, values, color=colour, label=label)
     right.set(title="accuracy", xlabel="epoch")
-    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
     right.legend(frameon=False, fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
