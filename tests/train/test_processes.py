@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mien.errors import ConfigError
-from mien.train.processes import launch, share_norms
+from mien.train.processes import launch, share_norms, told_once
 
 
 @pytest.mark.parametrize("starter", ["--devices", "torchrun"])
@@ -90,6 +90,41 @@ def test_what_one_process_cannot_do_is_told_once_and_ends_all(
     assert done.stderr.count("another process trains in it") == 1
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "tiny").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--batch-size", "9"), "batch_size 9: must be a multiple of 2"),
+        (("--learning-rate", "1e30"), "the loss or a weight is no longer a number"),
+    ],
+)
+def test_what_all_processes_run_into_is_told_once(
+    options: tuple[str, ...], said: str, made_folders: Path, tiny_recipe: Path, tmp_path: Path
+):
+    command = [sys.executable, "-m", "mien", "train", str(made_folders), "--recipe", str(tiny_recipe)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path), "--devices", "2", *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count(said) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_one_process_alone_runs_into_is_told_by_it():
+    class Second:
+        is_global_zero = False
+
+        @staticmethod
+        def broadcast(failed: bool) -> bool:
+            return False  # what the first process says of itself
+
+    with pytest.raises(ConfigError, match="only here"), told_once(Second()):  # type: ignore[arg-type]
+        raise ConfigError("only here")
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm2d, Activated, nn.BatchNorm1d])

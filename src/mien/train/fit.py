@@ -23,7 +23,7 @@ from mien.train.augment import augment, draw_views, mix
 from mien.train.checkpoint import State, load_checkpoint, run_identity, save_checkpoint
 from mien.train.journal import Epoch, Journal
 from mien.train.networks import FaceNet, Logits, normalise
-from mien.train.processes import first_alone, launch, share_dropout, share_norms
+from mien.train.processes import first_alone, launch, share_dropout, share_norms, told_once
 from mien.train.recipe import Recipe
 from mien.train.sharpness import uphill
 from mien.train.start import load_start
@@ -79,8 +79,9 @@ def fit(
     fabric = fabric or launch()
     if options.compile and fabric.device.type == "cpu":
         _check_compiler()
-    if with_fitting_batch(recipe, len(training), fabric) != recipe:
-        raise ConfigError(f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces")
+    with told_once(fabric):
+        if with_fitting_batch(recipe, len(training), fabric) != recipe:
+            raise ConfigError(f"batch_size {recipe.batch_size}: must be at most the {len(training)} faces")
     torch.manual_seed(recipe.seed)
     checkpoint = folder / "checkpoint.safetensors"
     # A checkpoint holds all weights: what timm downloaded for the first epoch is not wanted again.
@@ -95,7 +96,8 @@ def fit(
     optimizer = create_optimizer(network, recipe)
     state = State(network, average, optimizer)
     identity = run_identity(recipe, training)
-    first_epoch = load_checkpoint(checkpoint, state, identity)
+    with told_once(fabric):
+        first_epoch = load_checkpoint(checkpoint, state, identity)
     if first_epoch == recipe.epochs:
         return finished(average, recipe, training.classes)
     compiled: nn.Module = torch.compile(network) if options.compile else network  # type: ignore[assignment]
@@ -163,12 +165,13 @@ def fit(
             mean_loss, accuracy = (
                 torch.as_tensor(fabric.all_reduce(total, reduce_op="mean")).div(steps).tolist()
             )
-            if not (math.isfinite(mean_loss) and are_finite(network)):
-                whole = f" ({checkpoint} is of epoch {epoch}, and whole)" if epoch else ""
-                raise DivergedError(
-                    f"epoch {epoch + 1}: the loss or a weight is no longer a number; train with a lower "
-                    f"learning_rate, under another name{whole}"
-                )
+            with told_once(fabric):
+                if not (math.isfinite(mean_loss) and are_finite(network)):
+                    whole = f" ({checkpoint} is of epoch {epoch}, and whole)" if epoch else ""
+                    raise DivergedError(
+                        f"epoch {epoch + 1}: the loss or a weight is no longer a number; train with a lower "
+                        f"learning_rate, under another name{whole}"
+                    )
             with first_alone(fabric) as first:
                 if first:
                     on_labels, on_crowd = validate(average, validation, fabric)

@@ -74,15 +74,28 @@ def first_alone(fabric: Fabric) -> Iterator[bool]:
         Whether this process is the first.
 
     Raises:
-        BaseException: in the first process what it raised itself; in the others SystemExit, without a word.
+        BaseException: as `told_once` has it.
+    """
+    with told_once(fabric):
+        yield fabric.is_global_zero
+
+
+@contextmanager
+def told_once(fabric: Fabric) -> Iterator[None]:
+    """Lets the first process alone tell what all of them may run into, and waits for it.
+
+    Raises:
+        BaseException: what was raised; but SystemExit, without a word, in the others where the first failed too.
     """
     trouble: BaseException | None = None
     try:
-        yield fabric.is_global_zero
+        yield
     except BaseException as error:
         trouble = error
-    if fabric.broadcast(trouble is not None):
-        raise trouble or SystemExit
+    if fabric.broadcast(trouble is not None) and not fabric.is_global_zero:
+        raise SystemExit
+    if trouble is not None:
+        raise trouble
 
 
 @contextmanager

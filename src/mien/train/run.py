@@ -19,7 +19,7 @@ from mien.train.checkpoint import is_done, run_identity
 from mien.train.finish import answer_truth, finish
 from mien.train.fit import Options, fit, with_fitting_batch
 from mien.train.networks import FaceNet
-from mien.train.processes import Precision, alone_in, first_alone, launch, leave
+from mien.train.processes import Precision, alone_in, first_alone, launch, leave, told_once
 from mien.train.recipe import Recipe, load_recipe, stretches
 from mien.train.start import going_on, has_learnt, start_of, with_network
 
@@ -77,7 +77,8 @@ def train(
     fitting = []
     for stretch in chain:
         learnt = training if stretch.hold_out else data
-        fitting.append((learnt, with_fitting_batch(stretch, len(learnt), fabric)))
+        with told_once(fabric):
+            fitting.append((learnt, with_fitting_batch(stretch, len(learnt), fabric)))
         if fabric.is_global_zero and (size := fitting[-1][1].batch_size) < stretch.batch_size:
             complain(f"{stretch.name}: batches of {size}, not {stretch.batch_size}, for {len(learnt)} faces")
     for learnt, stretch in fitting:
