@@ -1,7 +1,7 @@
 """docs/networks.md and docs/training.md: what trainings reach."""
 
 from mien.commands.evaluate import share
-from pages.found import file_size, result, source
+from pages.found import file_size, result
 
 
 def networks() -> str:
@@ -51,7 +51,8 @@ def transfer() -> str:
     """What it buys to start from a model."""
     found = result("transfer")
     titles = {
-        "scratch": "from scratch (`quick`)",
+        "same_network": "the same network from scratch",
+        "scratch": "a small one from scratch (`quick`)",
         "whole_trunk": f"`--init {found['model']}`",
         "frozen_trunk": f"`--init {found['model']} --trunk-rate 0`",
     }
@@ -74,7 +75,7 @@ def transfer() -> str:
         "",
         f"Three classes, {', '.join(found['classes'])}, of faces that the model never learnt from; mean recall on {tested:,} "
         f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
-        f"({source(found)}). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
+        f"(`python benchmarks/transfer.py fer2013-dev.parquet {found['model']}`). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
         f"`{found['model']}`; longer ones from scratch would come nearer.",
     ]
     return "\n".join(lines)
