@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.model_file import find_model
-from mien.train.provenance import processor
+from mien.runtime import processor
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -1,5 +1,6 @@
 """What is written is whole, or not there at all."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_what_ends_halfway_changes_nothing(before: str | None, error: BaseExcept
         write_half()
     assert (path.read_text() if path.exists() else None) == before
     assert list(tmp_path.iterdir()) == ([] if before is None else [path])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EACCES, "Permission denied", "PART")],
+)
+def test_an_error_names_the_file_that_people_know_of(error: OSError, tmp_path: Path):
+    path = tmp_path / "answers.json"
+
+    def fail():
+        with replacing(path) as part:
+            error.filename = str(part) if error.filename else None
+            raise error
+
+    with pytest.raises(OSError, match=r"answers\.json'$"):
+        fail()
 
 
 def test_a_link_stays_a_link(tmp_path: Path):

@@ -23,6 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            error.filename = str(path)  # what people know of; a full disk names no file by itself
         raise

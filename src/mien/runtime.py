@@ -1,8 +1,10 @@
-"""ONNX Runtime, told to keep to itself; and which versions of packages run."""
+"""What everything runs on: ONNX Runtime, told to keep to itself; versions; the processor."""
 
 import os
+import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 
 
@@ -23,3 +25,12 @@ def version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return str(import_module(package.replace("-", "_")).__version__)
+
+
+def processor() -> str:
+    """What its maker calls the processor, where the system tells, as Linux does; else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

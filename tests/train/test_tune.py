@@ -124,11 +124,6 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
             {"model": Choice(("resnet", "vgg")), "side": Choice((0, 64))},
             "side is 64, must be 0 for vgg",
         ),
-        (
-            {"model": Choice(("timm/resnet18", "resnet")), "pretrained": Choice((False,))}
-            | {"weights": Choice(("", "resnet18.safetensors"))},
-            "weights is resnet18.safetensors, must be given for a timm backbone only",
-        ),
         ({"flip": Choice((0, 1))}, "flip is 0, must be like True"),
         ({"model": Choice(("vgg", "vgh"))}, "model is vgh"),
         ({"stem": Choice((24, 48))}, "stem is 24, must be like"),
@@ -139,6 +134,15 @@ def test_a_line_of_a_space_that_says_something_else_is_told(line: str, tmp_path:
 def test_a_space_of_impossible_recipes_is_told(space: dict, said: str):
     with pytest.raises(ConfigError, match=said):
         check_space(space, SMALL)
+
+
+def test_values_that_go_with_a_recipe_but_not_with_one_another_are_told():
+    recipe = Recipe(name="borrowed", model="timm/resnet18", epochs=4)
+    either = {"model": Choice(("timm/resnet18", "resnet"))}
+    for field, values in (("pretrained", (False, True)), ("weights", ("", "resnet18.safetensors"))):
+        check_space({field: Choice(values)}, recipe)
+        with pytest.raises(ConfigError, match=rf"{field} is .*timm backbone"):
+            check_space(either | {field: Choice(values)}, recipe)
 
 
 def test_the_values_of_a_trial_make_a_recipe():

@@ -75,7 +75,7 @@ def transfer() -> str:
         "",
         f"Three classes, {', '.join(found['classes'])}, of faces that the model never learnt from; mean recall on {tested:,} "
         f"faces of PublicTest without a near copy in Training, mean and standard deviation of {found['seeds']} drawings "
-        f"(`python benchmarks/transfer.py fer2013-dev.parquet {found['model']}`). Short trainings: {epochs('scratch')} epochs from scratch, {epochs('from_model')} from "
-        f"`{found['model']}`; longer ones from scratch would come nearer.",
+        f"(`python benchmarks/transfer.py fer2013-dev.parquet {found['model']}`). Short trainings: {epochs('scratch')} epochs "
+        f"from scratch, {epochs('from_model')} from `{found['model']}`; longer ones from scratch would come nearer.",
     ]
     return "\n".join(lines)

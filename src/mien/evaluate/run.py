@@ -26,7 +26,7 @@ from mien.evaluate.metrics import RESAMPLES, SEED, rounded, score
 from mien.evaluate.truths import ORIGINAL, Truth, chosen, differing, people_of, shares_for, truths_of
 from mien.evaluate.votes import against_votes, label_noise
 from mien.labels import EXPRESSIONS
-from mien.runtime import version_of
+from mien.runtime import processor, version_of
 
 _PART: Final = 4096
 
@@ -249,15 +249,7 @@ def surroundings() -> dict[str, Any]:
     """What the numbers were made with; another machine may turn a face or two."""
     packages = ("mien", "numpy", "onnxruntime", "scikit-learn", "scipy", "pillow")
     return {
-        "machine": f"{_processor()}, {os.cpu_count()} cores visible, {platform.system()}",
+        "machine": f"{processor()}, {os.cpu_count()} cores visible, {platform.system()}",
         "python": platform.python_version(),
         "versions": {package: version_of(package) for package in packages},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

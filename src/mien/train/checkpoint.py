@@ -71,7 +71,7 @@ def save_checkpoint(path: Path, state: State, identity: str, epochs_done: int) -
         write_tensors(path, _flatten(state), {"run": identity, "epochs_done": str(epochs_done)})
     except OSError as error:
         raise MienError(
-            f"{path}: cannot be written ({' '.join(str(error).split())}); "
+            f"{path}: cannot be written ({error.strerror or error}); "
             f"free space and start again: the run goes on after epoch {epochs_done - 1}"
         ) from error
 

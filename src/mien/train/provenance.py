@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mien
-from mien.runtime import version_of
+from mien.runtime import processor, version_of
 from mien.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -52,12 +52,3 @@ def machine(fabric: "Fabric") -> str:
         return f"{fabric.world_size} × {torch.cuda.get_device_name(fabric.device)}"
     shared = f"{torch.get_num_threads()} threads × {fabric.world_size} processes"
     return f"{processor()}, {shared}, {sys.platform}"
-
-
-def processor() -> str:
-    """What its maker calls the processor, where the system tells, as Linux does; else its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
